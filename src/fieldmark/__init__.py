@@ -1,0 +1,52 @@
+"""Fieldmark turns a folder of images into a classifier you can trust, and says how sure it is.
+
+>>> import fieldmark
+>>> data = fieldmark.read("photos")                       # doctest: +SKIP
+>>> trained = fieldmark.train(data, out="photos.fieldmark")  # doctest: +SKIP
+>>> fieldmark.load("photos.fieldmark").predict("cat.jpg")    # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fieldmark.data.dataset import Dataset as Dataset
+    from fieldmark.data.reading import read as read
+    from fieldmark.errors import FieldmarkError as FieldmarkError
+    from fieldmark.evaluation.evaluate import evaluate as evaluate
+    from fieldmark.evaluation.evaluation import Evaluation as Evaluation
+    from fieldmark.inference.classifier import Classifier as Classifier
+    from fieldmark.inference.classifier import load as load
+    from fieldmark.measures.estimate import Estimate as Estimate
+    from fieldmark.training.recipe import Recipe as Recipe
+    from fieldmark.training.run import train as train
+
+# Public name -> the module it lives in; imported on first use, so that `import fieldmark` costs nothing.
+_HOMES = {
+    "read": "fieldmark.data.reading",
+    "Dataset": "fieldmark.data.dataset",
+    "train": "fieldmark.training.run",
+    "Recipe": "fieldmark.training.recipe",
+    "evaluate": "fieldmark.evaluation.evaluate",
+    "Evaluation": "fieldmark.evaluation.evaluation",
+    "load": "fieldmark.inference.classifier",
+    "Classifier": "fieldmark.inference.classifier",
+    "Estimate": "fieldmark.measures.estimate",
+    "FieldmarkError": "fieldmark.errors",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fieldmark' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The classifier as data: schema, read, write, verify."""

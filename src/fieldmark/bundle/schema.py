@@ -1,0 +1,88 @@
+"""`fieldmark.json`: everything about a classifier that is not its tensors, as plain JSON.
+
+SCHEMA grows by one when a reader of the old form would misunderstand the new; unknown fields are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from fieldmark.data.geometry import Geometry
+
+SCHEMA = 1
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How logits become an answer. single: softmax(logits / temperature), the largest wins. multi:
+    sigmoid(logits / temperature), each label whose probability reaches its threshold."""
+
+    temperature: float = 1.0
+    thresholds: tuple[float, ...] | None = None  # multi only, one a class
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the starting weights came from and under which terms; source "none" is from scratch."""
+
+    source: str
+    licence: str = ""
+    sha256: str = ""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many images of each class a part of the data held."""
+
+    n: int
+    per_class: dict[str, int]
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the classifier was made from. `fingerprint` covers content ids, labels and split."""
+
+    fingerprint: str
+    parts: dict[str, Part]
+    skipped: int
+    split: str  # in words: given folders, random 70/15/15 stratified, 5 folds ...
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The graph beside the network, on `n` real images. `ties` are images whose two best classes are too close
+    to tell apart in float32; they are left out of `agreement`."""
+
+    n: int
+    agreement: float
+    ties: int
+    largest_gap: float  # of a probability
+
+
+class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A picture that travels with the bundle: same bytes, same pixels, same answer, or something has changed."""
+
+    file: str
+    pixels_sha256: str  # of the geometry's output, uint8 [size_px, size_px, 3]
+    probabilities: tuple[float, ...]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of `fieldmark.json`."""
+
+    schema: int = SCHEMA
+    name: str
+    created: str  # ISO 8601, UTC
+    task: Literal["single", "multi"]
+    classes: tuple[str, ...]
+    geometry: Geometry
+    decision: Decision
+    model: str  # the encoder's name, resolved
+    head: str
+    method: Literal["probe", "network"]
+    embedding_size: int
+    parameters: int
+    weights: Weights
+    recipe: dict[str, Any]  # resolved: no "auto" left
+    choices: tuple[str, ...]  # each automatic choice: what, between what, by which evidence
+    data: Data
+    parity: Parity
+    canaries: tuple[Canary, ...]
+    versions: dict[str, str]

@@ -1,0 +1,1 @@
+"""Bytes to pictures, tables of images, geometry, splits, content ids."""

@@ -1,0 +1,1 @@
+"""One file a family: pixels in, embedding out."""

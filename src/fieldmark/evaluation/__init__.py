@@ -1,0 +1,1 @@
+"""A bundle and a dataset in, an Evaluation out."""

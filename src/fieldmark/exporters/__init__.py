@@ -1,0 +1,1 @@
+"""A trained network as a graph that provably agrees."""

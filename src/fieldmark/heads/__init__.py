@@ -1,0 +1,1 @@
+"""One file a family: embedding in, logits out."""

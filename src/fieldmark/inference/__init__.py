@@ -1,0 +1,1 @@
+"""A bundle answers: run the graph, apply the decision."""

@@ -1,0 +1,1 @@
+"""Evaluations as HTML and JSON."""

@@ -1,0 +1,1 @@
+"""Recipe, pixel cache, loop, probe, checkpoint: how a bundle is made."""

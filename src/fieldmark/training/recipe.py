@@ -1,0 +1,65 @@
+"""Every choice of a training run, as asked. `"auto"` is resolved by `resolve`, and written into the bundle.
+
+The command line's flags are derived from these fields: name, type, choices, bounds and the line of help.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Auto = Literal["auto"]
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to train and how. Precedence: default < recipe file < flag."""
+
+    model: Annotated[str, Meta(description="encoder: a name from `fieldmark models`, or several with +")] = "auto"
+    head: Annotated[str, Meta(description="head: a name from `fieldmark models`")] = "auto"
+    method: Annotated[
+        Literal["auto", "probe", "network"],
+        Meta(description="probe: embed once, fit a head; network: train encoder and head together"),
+    ] = "auto"
+    weights: Annotated[str, Meta(description="starting weights: auto, none, or a .safetensors / .pth file")] = "auto"
+    size: Annotated[int, Meta(ge=8, le=4096, description="input size in px")] | Auto = "auto"
+    fit: Annotated[Literal["auto", "crop", "pad", "squash"], Meta(description="how a picture becomes a square")] = (
+        "auto"
+    )
+    folds: (
+        Annotated[int, Meta(ge=0, le=100, description="K-fold: report pools out-of-fold predictions; 0: one split")]
+        | Auto
+    ) = "auto"
+    split: Annotated[
+        str, Meta(description="shares train,validation,test where the data gives none; auto: 0.7,0.15,0.15")
+    ] = "auto"
+    seed: Annotated[int, Meta(ge=0, description="one seed for everything that is random")] = 0
+    budget: Annotated[
+        str, Meta(description="wall clock for the whole command, as 90s, 10m or 2h; none: no limit")
+    ] = "none"
+    epochs: Annotated[int, Meta(ge=1, description="passes over the training images")] | Auto = "auto"
+    batch: Annotated[int, Meta(ge=1, description="images per step")] | Auto = "auto"
+    optimiser: Annotated[Literal["auto", "sgd", "adamw"], Meta(description="how steps are taken")] = "auto"
+    learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate")] | Auto = "auto"
+    weight_decay: Annotated[float, Meta(ge=0, description="decoupled weight decay")] | Auto = "auto"
+    warmup: Annotated[float, Meta(ge=0, le=1, description="share of steps in which the rate rises")] = 0.1
+    label_smoothing: (
+        Annotated[float, Meta(ge=0, lt=1, description="share of truth given to other classes")] | Auto
+    ) = "auto"
+    flip: Annotated[Literal["auto", "yes", "no"], Meta(description="mirror training images at random")] = "auto"
+    crop_scale: (
+        Annotated[
+            float,
+            Meta(gt=0, le=1, description="smallest share of the area that a random crop keeps; 1: no crops"),
+        ]
+        | Auto
+    ) = "auto"
+    patience: (
+        Annotated[int, Meta(ge=0, description="stop after so many epochs without a better validation; 0: never")]
+        | Auto
+    ) = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"], Meta(description="arithmetic of the training loop")
+    ] = "auto"
+    threads: Annotated[int, Meta(ge=1, description="processor threads")] | Auto = "auto"
