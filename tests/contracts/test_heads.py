@@ -10,13 +10,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from makers_heads import hard, separable
 from numpy.typing import NDArray
 from torch import nn
 
 from fieldmark.data.dataset import Task
 from fieldmark.heads.choosing import logits_of
 from fieldmark.heads.row import HEADS, Labelled
+from makers_heads import hard, separable
 
 TASKS: tuple[Task, ...] = ("single", "multi")
 every_head = pytest.mark.parametrize("name", list(HEADS))

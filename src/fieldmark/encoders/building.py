@@ -21,7 +21,8 @@ def encoder_row(name: str) -> EncoderRow:
         return _joined(name)
     if name in ENCODERS:
         return ENCODERS[name]
-    from fieldmark.encoders.zoo import zoo_row  # noqa: PLC0415  (timm takes seconds to import)
+    # Only here, because timm takes seconds to import.
+    from fieldmark.encoders.zoo import zoo_row
 
     return zoo_row(name)
 

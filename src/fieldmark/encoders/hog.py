@@ -23,12 +23,15 @@ _CLIP = 0.2  # of L2-Hys: no single bin may own a block
 class Hog(Encoder):
     """Embedding float32 [N, 2088] of unit length per block, divided by the root of the number of blocks."""
 
+    fine: Tensor
+    coarse: Tensor
+
     def __init__(self, size_px: int) -> None:
         super().__init__()
         self.rosette = Rosette(2 * _BINS)
         fine = max(2, min(8, size_px // 2))
-        for index, cells in enumerate((fine, fine // 2)):
-            self.register_buffer(f"tent{index}", tent(size_px, cells), persistent=False)
+        self.register_buffer("fine", tent(size_px, fine), persistent=False)
+        self.register_buffer("coarse", tent(size_px, fine // 2), persistent=False)
         blocks = (fine - 1) ** 2 + max(1, fine // 2 - 1) ** 2
         self.embedding_size = blocks * 4 * _BINS
         self.scale = blocks**-0.5
@@ -36,7 +39,7 @@ class Hog(Encoder):
     def forward(self, pixels: Tensor) -> Tensor:
         # The square root lets shadows speak as loudly as lit parts (section 6.1).
         directions = self.rosette(strongest_gradient(pixels.clamp_min(1e-4).sqrt()))
-        cells = [pool(directions, weights) for weights in (self.tent0, self.tent1)]
+        cells = [pool(directions, weights) for weights in (self.fine, self.coarse)]
         grids = [_blocks(grid[:, :_BINS] + grid[:, _BINS:]) for grid in cells]
         return torch.cat(grids, dim=1) * self.scale
 

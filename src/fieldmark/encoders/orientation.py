@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 
 def strongest_gradient(pixels: Tensor) -> Tensor:
-    """float32 [N, 3, H, W] -> horizontal and vertical gradient [N, 2, H, W] of the channel where it is longest; centred differences, border replicated (Dalal & Triggs 2005, sections 6.2 and 6.3)."""
+    """float32 [N, 3, H, W] -> horizontal and vertical gradient [N, 2, H, W] of the channel where it is longest;
+    centred differences, border replicated (Dalal & Triggs 2005, sections 6.2 and 6.3)."""
     padded = F.pad(pixels, (1, 1, 1, 1), mode="replicate")
     across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
     down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]

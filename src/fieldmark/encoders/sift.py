@@ -30,7 +30,7 @@ _DESCRIPTORS_TO_LEARN = 50_000
 
 
 class DenseSift(Encoder):
-    """Embedding float32 [N, 2688] of unit length. `words` float32 [128, 128] are unit vectors: random until learnt."""
+    """Embedding float32 [N, 2688] of unit length. `words` float32 [128, 128] are random until learnt."""
 
     words: Tensor
     tent: Tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -15,15 +16,25 @@ from fieldmark.heads.row import Labelled
 
 T = TypeVar("T")
 Path = Callable[[Labelled, Sequence[T]], Iterable[nn.Module]]  # one head a candidate, in their order
-Merit = Callable[[Labelled, NDArray[np.float64]], float]  # held-out rows and their logits -> more is better
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merit:
+    """What is made small: `of(held-out rows, their logits [N, C])`; for multi-label the mean over labels."""
+
+    name: str
+    of: Callable[[Labelled, NDArray[np.float64]], float]
+
 
 _FOLDS = 5
 _MOST_ROWS = 10_000  # more rows than this decide no better, only later
 _MOST_NUMBERS = 8_000_000  # in N x D; above, one held-out fifth has to do
 
 
-def choose(what: str, candidates: Sequence[T], data: Labelled, path: Path[T], merit: Merit, seed: int) -> tuple[T, str]:
-    """The candidate of the best merit on held-out rows, and the choice in words.
+def choose(
+    what: str, candidates: Sequence[T], data: Labelled, path: Path[T], merit: Merit, seed: int
+) -> tuple[T, str]:
+    """The candidate with the least loss on held-out rows, and the choice in words.
 
     Candidates stand in their natural order, the preferred end first: an equal one later does not win, and two in a
     row that are worse than the best end the search.
@@ -37,14 +48,18 @@ def choose(what: str, candidates: Sequence[T], data: Labelled, path: Path[T], me
     held = [rows(sample, fold == each) for each in tried]
     paths = [iter(path(rows(sample, fold != each), candidates)) for each in tried]
     share = np.array([len(each.targets) for each in held]) / sum(len(each.targets) for each in held)
-    merits: list[float] = []
-    while len(merits) < len(candidates) and not _descending(merits):
-        each = [merit(asked, logits_of(next(heads), asked.embedding)) for heads, asked in zip(paths, held, strict=True)]
-        merits.append(round(float(share @ each), 6))
-    best = int(np.argmax(merits))
-    among = f"{candidates[0]} .. {candidates[len(merits) - 1]}"
+    losses: list[float] = []
+    while len(losses) < len(candidates) and not _rising(losses):
+        each = [
+            merit.of(asked, logits_of(next(heads), asked.embedding)) for heads, asked in zip(paths, held, strict=True)
+        ]
+        losses.append(round(float(share @ each), 6))
+    best = int(np.argmin(losses))
+    among = f"{candidates[0]} .. {candidates[len(losses) - 1]}"
     evidence = f"{len(tried)} inner folds" if len(tried) > 1 else "a held-out fifth of training"
-    return candidates[best], f"{what} = {candidates[best]} of {among}, by {evidence}{said}: {_named(merit, merits[best])}"
+    return candidates[
+        best
+    ], f"{what} = {candidates[best]} of {among}, by {evidence}{said}: {merit.name} {losses[best]:.4f}"
 
 
 def inner_folds(data: Labelled, count: int, seed: int) -> NDArray[np.int64]:
@@ -67,41 +82,43 @@ def inner_folds(data: Labelled, count: int, seed: int) -> NDArray[np.int64]:
     return fold[group]
 
 
-def log_likelihood(data: Labelled, logits: NDArray[np.float64]) -> float:
-    """Minus the log-loss; multi: of each label, averaged."""
+def _log_loss(data: Labelled, logits: NDArray[np.float64]) -> float:
     if data.task == "multi":
-        signs = 2.0 * data.targets - 1
-        return -float(np.logaddexp(0, -signs * logits).mean())
+        return float(np.logaddexp(0, -_signs(data) * logits).mean())
     top = logits.max(axis=1, keepdims=True)
     total = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
-    return float((logits[np.arange(len(logits)), data.targets] - total).mean())
+    return float((total - logits[np.arange(len(logits)), data.targets]).mean())
 
 
-def hits(data: Labelled, logits: NDArray[np.float64]) -> float:
-    """single: accuracy. multi: mean over labels that vary of the chance that a picture with the label is ranked
-    above one without (AUROC), since a label that is rare is right nearly always when it is never given."""
+def _squared_hinge(data: Labelled, logits: NDArray[np.float64]) -> float:
+    return float(np.square(np.maximum(0, 1 - _signs(data) * logits)).mean())
+
+
+def _mistakes(data: Labelled, logits: NDArray[np.float64]) -> float:
     if data.task == "single":
-        return float((logits.argmax(axis=1) == data.targets).mean())
-    areas = [_area(data.targets[:, label] > 0, logits[:, label]) for label in range(data.classes)]
-    known = [area for area in areas if area is not None]
-    return float(np.mean(known)) if known else 0.0
+        return float((logits.argmax(axis=1) != data.targets).mean())
+    # A rare label is right nearly always when it is never given, so those with it and those without weigh alike.
+    wrong, given = (logits > 0) != (data.targets > 0), data.targets > 0
+    missed = (wrong & given).sum(axis=0) / np.maximum(given.sum(axis=0), 1)
+    invented = (wrong & ~given).sum(axis=0) / np.maximum((~given).sum(axis=0), 1)
+    return float((missed + invented).mean() / 2)
+
+
+def _signs(data: Labelled) -> NDArray[np.float64]:
+    return 2 * one_hot(data).astype(np.float64) - 1
+
+
+LOG_LOSS = Merit(name="log-loss", of=_log_loss)
+SQUARED_HINGE = Merit(name="squared hinge loss", of=_squared_hinge)
+MISTAKES = Merit(name="share of mistakes", of=_mistakes)
 
 
 def logits_of(module: nn.Module, embedding: NDArray[np.float32]) -> NDArray[np.float64]:
     """What a head says of an embedding, in blocks so that memory stays small."""
     with torch.inference_mode():
-        blocks = [module(block) for block in torch.from_numpy(np.ascontiguousarray(embedding)).split(1024)]
+        whole = torch.from_numpy(np.ascontiguousarray(embedding))
+        blocks = [module(whole[start : start + 1024]) for start in range(0, len(whole), 1024)]
     return torch.cat(blocks).double().numpy()
-
-
-def _area(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float | None:
-    count = int(positive.sum())
-    if count in (0, len(positive)):
-        return None
-    _, rank, ties = np.unique(score, return_inverse=True, return_counts=True)
-    mean_rank = np.cumsum(ties) - (ties - 1) / 2
-    above = mean_rank[rank][positive].sum() - count * (count + 1) / 2
-    return float(above / (count * (len(positive) - count)))
 
 
 def _rarest_class(truth: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -113,8 +130,8 @@ def _rarest_class(truth: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArra
     return label.astype(np.int64), rarity.min(axis=1)
 
 
-def _descending(merits: list[float]) -> bool:
-    return len(merits) > 2 and max(merits[-2:]) < max(merits)
+def _rising(losses: list[float]) -> bool:
+    return len(losses) > 2 and min(losses[-2:]) > min(losses)
 
 
 def _sample(data: Labelled, seed: int) -> tuple[Labelled, str]:
@@ -122,9 +139,3 @@ def _sample(data: Labelled, seed: int) -> tuple[Labelled, str]:
         return data, ""
     drawn = np.sort(np.random.default_rng(seed).permutation(len(data.targets))[:_MOST_ROWS])
     return rows(data, drawn), f" of {_MOST_ROWS:,} images"
-
-
-def _named(merit: Merit, value: float) -> str:
-    if merit is log_likelihood:
-        return f"log-loss {-value:.4f}"
-    return f"{value:.4f} right (accuracy, or mean AUROC of labels)"

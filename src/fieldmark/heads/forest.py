@@ -24,15 +24,14 @@ def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> Fitte
     trees = int(settings["trees"]) if settings is not None else _TREES
     part, place = learnable(data)
     fitted = _forest(trees, seed).fit(part.embedding, part.targets)
-    module = place(Trees([each.tree_ for each in fitted.estimators_], part.task))
+    # Many trees make doubt enough; this little keeps the logarithm finite.
+    module = place(Trees([each.tree_ for each in fitted.estimators_], part.task, doubt=0.01))
     return FittedHead(module=module, settings={"trees": trees})
 
 
 def _forest(trees: int, seed: int) -> RandomForestClassifier:
     # Each tree has its own seed, so that the number of workers does not change the result.
-    return RandomForestClassifier(
-        trees, max_depth=_DEPTH, max_leaf_nodes=_LEAVES, random_state=seed, n_jobs=-1
-    )
+    return RandomForestClassifier(trees, max_depth=_DEPTH, max_leaf_nodes=_LEAVES, random_state=seed, n_jobs=-1)
 
 
 def _library(data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:

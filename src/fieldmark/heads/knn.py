@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
-from fieldmark.heads.choosing import choose, log_likelihood
+from fieldmark.heads.choosing import LOG_LOSS, choose
 from fieldmark.heads.learnable import one_hot, rows
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 
@@ -52,7 +52,7 @@ def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> Fitte
     kept, said = _kept(data, seed)
     if settings is not None:
         return _fitted(kept, int(settings["k"]), said)
-    k, words = choose("k", _NEIGHBOURS, kept, _path, log_likelihood, seed)
+    k, words = choose("k", _NEIGHBOURS, kept, _path, LOG_LOSS, seed)
     return _fitted(kept, k, (words, *said))
 
 
@@ -69,10 +69,12 @@ def _kept(data: Labelled, seed: int) -> tuple[Labelled, tuple[str, ...]]:
     if len(data.targets) <= room:
         return data, ()
     chosen = np.sort(np.random.default_rng(seed).permutation(len(data.targets))[:room])
-    return rows(data, chosen), (f"keeps {room:,} of {len(data.targets):,} images, so that the model stays under 100 MB",)
+    return rows(data, chosen), (
+        f"keeps {room:,} of {len(data.targets):,} images, so that the model stays under 100 MB",
+    )
 
 
-def _library(data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
     model = KNeighborsClassifier(n_neighbors=int(settings["k"]), weights="distance", metric="cosine")
     shares = model.fit(data.embedding, data.targets).predict_proba(asked)
     return np.asarray(shares) if data.task == "single" else np.stack([each[:, 1] - 0.5 for each in shares], axis=1)

@@ -22,15 +22,13 @@ _BELOW = 5.0  # logits under the least likely class that was seen: finite, and n
 def one_hot(data: Labelled) -> NDArray[np.float32]:
     """Targets of either task as 0 and 1, [N, C]."""
     if data.task == "multi":
-        return data.targets.astype(np.float32)
-    return np.eye(data.classes, dtype=np.float32)[data.targets]
+        return np.asarray(data.targets, dtype=np.float32)
+    return np.asarray(np.eye(data.classes, dtype=np.float32)[data.targets])
 
 
 def rows(data: Labelled, which: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
     """Some of the rows."""
-    return replace(
-        data, embedding=data.embedding[which], targets=data.targets[which], group=data.group[which]
-    )
+    return replace(data, embedding=data.embedding[which], targets=data.targets[which], group=data.group[which])
 
 
 def learnable(data: Labelled) -> tuple[Labelled, Callable[[nn.Module], nn.Module]]:

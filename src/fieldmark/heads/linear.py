@@ -1,6 +1,6 @@
 """a linear layer: ridge regression when probed, trained together with the encoder in a network
 
-Hoerl & Kennard 1970, on targets of 0 and 1; the ridge is chosen by accuracy on inner folds (multi-label: AUROC).
+Hoerl & Kennard 1970, on targets of 0 and 1; the ridge is chosen by squared hinge loss on inner folds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.linear_model import Ridge
 from torch import nn
 
-from fieldmark.heads.choosing import choose, hits
+from fieldmark.heads.choosing import SQUARED_HINGE, choose
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
@@ -34,7 +34,7 @@ def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> Fitte
     """The ridge is chosen, or taken from `settings`."""
     if settings is not None:
         return _fitted(data, float(settings["ridge"]), ())
-    ridge, said = choose("ridge", _RIDGES, data, _path, hits, seed)
+    ridge, said = choose("ridge", _RIDGES, data, _path, SQUARED_HINGE, seed)
     return _fitted(data, ridge, (said,))
 
 
@@ -56,7 +56,7 @@ def _path(data: Labelled, ridges: Sequence[float]) -> Iterator[nn.Module]:
         yield place(nn.Sequential(scaling, affine(2 * weights, 2 * share - 1)))
 
 
-def _library(data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
     scaling = Centred.of(data.embedding)
     model = Ridge(alpha=float(settings["ridge"])).fit(scaling.apply_to(data.embedding), 2 * one_hot(data) - 1)
     return np.asarray(model.predict(scaling.apply_to(asked)))

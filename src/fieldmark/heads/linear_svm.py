@@ -1,7 +1,7 @@
 """linear support vector machine: one class against the rest, squared hinge loss
 
 Cortes & Vapnik 1995 in the primal form of LIBLINEAR (Fan et al., JMLR 2008), the bias unpenalised. C is chosen by
-accuracy on inner folds (multi-label: by AUROC).
+the same loss on inner folds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 from torch import nn
 
-from fieldmark.heads.choosing import choose, hits
+from fieldmark.heads.choosing import SQUARED_HINGE, choose
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
@@ -27,7 +27,7 @@ def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> Fitte
     """C is chosen, or taken from `settings`."""
     if settings is not None:
         return _fitted(data, float(settings["C"]), ())
-    strength, said = choose("C", _STRENGTHS, data, _path, hits, seed)
+    strength, said = choose("C", _STRENGTHS, data, _path, SQUARED_HINGE, seed)
     return _fitted(data, strength, (said,))
 
 
@@ -46,7 +46,7 @@ def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:
         yield place(nn.Sequential(scaling, affine(found[:-1], found[-1])))
 
 
-def _library(data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
     scaling = Centred.of(data.embedding)
     # LIBLINEAR penalises the bias unless the constant that it stands for is large.
     plain = LinearSVC(C=float(settings["C"]), dual=False, intercept_scaling=1000, tol=1e-8, max_iter=100_000)

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from torch import nn
 
-from fieldmark.heads.choosing import choose, log_likelihood
+from fieldmark.heads.choosing import LOG_LOSS, choose
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
@@ -28,7 +28,7 @@ def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> Fitte
     """C is chosen, or taken from `settings`."""
     if settings is not None:
         return _fitted(data, float(settings["C"]), ())
-    strength, said = choose("C", _STRENGTHS, data, _path, log_likelihood, seed)
+    strength, said = choose("C", _STRENGTHS, data, _path, LOG_LOSS, seed)
     return _fitted(data, strength, (said,))
 
 
@@ -48,7 +48,7 @@ def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:
         yield place(nn.Sequential(scaling, affine(found[:-1], found[-1])))
 
 
-def _library(data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
     scaling = Centred.of(data.embedding)
     plain = LogisticRegression(C=float(settings["C"]), max_iter=10_000, tol=1e-6)
     model = plain if data.task == "single" else OneVsRestClassifier(plain)

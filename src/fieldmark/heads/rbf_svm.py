@@ -1,7 +1,7 @@
 """support vector machine with a Gaussian kernel; approximated by landmarks where there are many images
 
-Boser, Guyon & Vapnik 1992, one class against the rest (Rifkin & Klautau, JMLR 2004). Up to 3,000 images scikit-learn's
-SVC solves it exactly. Above that: the 256 strongest principal components, a Nystroem approximation of the kernel by
+Boser, Guyon & Vapnik 1992, one class against the rest (Rifkin & Klautau, JMLR 2004). Up to 3,000 images
+scikit-learn's SVC solves it exactly. Above that: the 256 strongest principal components, a Nystroem approximation of the kernel by
 3,000 training images as landmarks (Williams & Seeger, NIPS 2001), and least squares on it (Rifkin et al. 2003 find
 it as accurate as the hinge); what was done stands in `choices`.
 """
@@ -9,6 +9,7 @@ it as accurate as the hinge); what was done stands in `choices`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
-from fieldmark.heads.choosing import choose, hits
+from fieldmark.heads.choosing import MISTAKES, choose
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
@@ -31,7 +32,7 @@ _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # gamma, in units of 1 / median squared di
 _STRENGTHS = (1.0, 3.0, 10.0, 30.0)
 _RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03)
 
-Floats = NDArray[np.floating]
+Floats = NDArray[np.floating[Any]]
 
 
 class GaussianKernel(nn.Module):
@@ -60,19 +61,18 @@ def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> Fitte
     exact = len(data.targets) <= _EXACT_ROWS and data.embedding.size <= _EXACT_NUMBERS
     if settings is not None:
         return _fitted(data, float(settings["width"]), float(settings["strength"]), seed, exact, ())
-    said = (_described(data, exact),)
 
     def by_width(part: Labelled, widths: Sequence[float]) -> Iterator[nn.Module]:
         return (head for width in widths for head in _path(part, width, (3.0 if exact else 0.3,), seed, exact))
 
-    width, words = choose("gamma x median squared distance", _WIDTHS, data, by_width, hits, seed)
-    said += (words,)
+    width, words = choose("gamma x median squared distance", _WIDTHS, data, by_width, MISTAKES, seed)
+    said = (_described(data, exact), words)
 
     def by_strength(part: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:
         return _path(part, width, strengths, seed, exact)
 
     candidates, name = (_STRENGTHS, "C") if exact else (_RIDGES, "ridge")
-    strength, words = choose(name, candidates, data, by_strength, hits, seed)
+    strength, words = choose(name, candidates, data, by_strength, MISTAKES, seed)
     return _fitted(data, width, strength, seed, exact, (*said, words))
 
 
@@ -172,7 +172,7 @@ def _principal(x: Floats) -> Floats:
     _, vectors = np.linalg.eigh((x.T @ x).astype(np.float64))
     strongest = vectors[:, ::-1][:, :_COMPONENTS]
     sign = np.sign(strongest[np.abs(strongest).argmax(axis=0), np.arange(strongest.shape[1])])
-    return (strongest * sign).astype(np.float32)
+    return np.asarray(strongest * sign, dtype=np.float32)
 
 
 def _median_distance(x: Floats, seed: int) -> float:
@@ -184,10 +184,10 @@ def _median_distance(x: Floats, seed: int) -> float:
 
 def _distances(a: Floats, b: Floats) -> Floats:
     squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * (a @ b.T)
-    return np.maximum(squared, 0)
+    return np.asarray(np.maximum(squared, 0))
 
 
-def _library(data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]) -> Floats:
+def _library(data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
     scaling = Centred.of(data.embedding)
     x = scaling.apply_to(data.embedding).astype(np.float64)
     gamma = float(settings["width"]) / _median_distance(x, seed)

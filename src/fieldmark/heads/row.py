@@ -3,7 +3,7 @@ embedding float32 [N, D] -> logits float32 [N, C], so that it exports like every
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -44,13 +44,9 @@ class Fit(Protocol):
     def __call__(self, data: Labelled, *, seed: int, settings: Settings | None = None) -> FittedHead: ...
 
 
-class Library(Protocol):
-    """The source library's own answer: fitted on the same data with the chosen settings, asked about `asked`
-    float32 [M, D] -> scores [M, C] that rank the classes (multi: the labels' signs) as the logits should."""
-
-    def __call__(
-        self, data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]
-    ) -> NDArray[np.float64]: ...
+# The source library's own answer: fitted on the same data with the chosen settings and seed, asked about an embedding
+# [M, D] -> scores [M, C] that rank the classes as the logits should (multi: whose signs are the labels).
+Library = Callable[[Labelled, Settings, int, NDArray[np.float32]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

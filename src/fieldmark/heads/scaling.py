@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -36,13 +38,14 @@ class Centred(nn.Module):
 
     def apply_to(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same on arrays."""
-        return (embedding - self.mean.numpy()) * self.scale.numpy()
+        return np.asarray((embedding - self.mean.numpy()) * self.scale.numpy(), dtype=np.float32)
 
 
-def affine(weights: NDArray[np.floating], bias: NDArray[np.floating]) -> nn.Linear:
+def affine(weights: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]]) -> nn.Linear:
     """Weights [D, C] and bias [C] -> the module that applies them."""
-    module = nn.Linear(*weights.shape, device="meta")
-    module.to_empty(device="cpu").requires_grad_(False)
+    # On no device first, since a layer that is filled with random numbers would move the global generator.
+    size, classes = weights.shape
+    module = nn.Linear(size, classes, device="meta").to_empty(device="cpu").requires_grad_(False)
     module.weight.copy_(torch.from_numpy(np.ascontiguousarray(weights.T, dtype=np.float32)))
     module.bias.copy_(torch.from_numpy(bias.astype(np.float32)))
     return module.eval()

@@ -7,19 +7,21 @@ start where the last C ended.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-Matrix = NDArray[np.floating]
+Matrix = NDArray[np.floating[Any]]
 Loss = Callable[[Matrix, Matrix], tuple[float, Matrix]]  # logits and 0/1 truth [N, C] -> (sum, its gradient)
 
 _EXACT_BELOW = 1_000_000  # numbers in the embedding that are worth the time of double precision
 
 
 def fit_affine(x: Matrix, truth: Matrix, loss: Loss, strength: float, start: Matrix | None) -> Matrix:
-    """x [N, D] (centred), truth 0/1 [N, C] -> weights with the bias as last row, float64 [D + 1, C]; `start` likewise."""
+    """x [N, D] (centred), truth 0/1 [N, C] -> float64 [D + 1, C], weights with the bias as last
+    row; `start` likewise."""
     exact = x.size <= _EXACT_BELOW
     kind = np.float64 if exact else np.float32
     x, truth = x.astype(kind, copy=False), truth.astype(kind, copy=False)

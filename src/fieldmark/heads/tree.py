@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from fieldmark.heads.choosing import Path, choose, log_likelihood
+from fieldmark.heads.choosing import LOG_LOSS, Path, choose
 from fieldmark.heads.learnable import learnable
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.traversal import Trees
@@ -26,7 +26,7 @@ def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> Fitte
     path = _path_of(seed)
     if settings is not None:
         return _fitted(data, int(settings["depth"]), path, ())
-    depth, said = choose("depth", _DEPTHS, data, path, log_likelihood, seed)
+    depth, said = choose("depth", _DEPTHS, data, path, LOG_LOSS, seed)
     return _fitted(data, depth, path, (said,))
 
 
@@ -40,7 +40,7 @@ def _path_of(seed: int) -> Path[int]:
         part, place = learnable(data)
         for depth in depths:
             fitted = _tree(depth, seed).fit(part.embedding, part.targets)
-            yield place(Trees([fitted.tree_], part.task))
+            yield place(Trees([fitted.tree_], part.task, doubt=1.0))
 
     return path
 
