@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -40,8 +42,7 @@ class Joined(Encoder):
 
     def learn(self, pixels: NDArray[np.uint8], seed: int) -> None:
         for part in self.parts:
-            if isinstance(part, Encoder):
-                part.learn(pixels, seed)
+            cast(Encoder, part).learn(pixels, seed)
 
 
 def _joined(name: str) -> EncoderRow:

@@ -8,6 +8,8 @@ many numbers: 1,764 + 324 = 2,088 from 16 px upwards.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -34,7 +36,7 @@ class Hog(Encoder):
         self.register_buffer("coarse", tent(size_px, fine // 2), persistent=False)
         blocks = (fine - 1) ** 2 + max(1, fine // 2 - 1) ** 2
         self.embedding_size = blocks * 4 * _BINS
-        self.scale = blocks**-0.5
+        self.scale = 1 / math.sqrt(blocks)
 
     def forward(self, pixels: Tensor) -> Tensor:
         # The square root lets shadows speak as loudly as lit parts (section 6.1).

@@ -74,10 +74,10 @@ class DenseSift(Encoder):
         each = max(1, _DESCRIPTORS_TO_LEARN // len(chosen))
         drawn = []
         with torch.inference_mode():
-            for row in chosen:
-                picture = torch.from_numpy(pixels[row : row + 1]).permute(0, 3, 1, 2).float() / 255
-                found = self.descriptors(picture).flatten(2)[0].T.numpy()
-                drawn.append(found[chance.permutation(len(found))[:each]])
+            for start in range(0, len(chosen), 64):
+                pictures = torch.from_numpy(pixels[chosen[start : start + 64]]).permute(0, 3, 1, 2).float() / 255
+                for found in self.descriptors(pictures).flatten(2).transpose(1, 2).numpy():
+                    drawn.append(found[chance.permutation(len(found))[:each]])
         sample = np.concatenate(drawn)
         words = min(_WORDS, len(sample))
         clusters = MiniBatchKMeans(words, batch_size=4096, n_init=1, max_iter=30, random_state=seed).fit(sample)

@@ -32,19 +32,27 @@ _MOST_NUMBERS = 8_000_000  # in N x D; above, one held-out fifth has to do
 
 
 def choose(
-    what: str, candidates: Sequence[T], data: Labelled, path: Path[T], merit: Merit, seed: int
+    what: str,
+    candidates: Sequence[T],
+    data: Labelled,
+    path: Path[T],
+    merit: Merit,
+    seed: int,
+    *,
+    parts: int = _FOLDS,
 ) -> tuple[T, str]:
     """The candidate with the least loss on held-out rows, and the choice in words.
 
     Candidates stand in their natural order, the preferred end first: an equal one later does not win, and two in a
-    row that are worse than the best end the search.
+    row that are worse than the best end the search. `parts` of the five folds are held out in turn; large data has
+    one, which is enough there.
     """
     sample, said = _sample(data, seed)
     fold = inner_folds(sample, _FOLDS, seed)
     if fold.max(initial=0) == 0:
         middle = candidates[len(candidates) // 2]
         return middle, f"{what} = {middle}, by default: too few images to try others"
-    tried = range(fold.max() + 1) if sample.embedding.size <= _MOST_NUMBERS else range(1)
+    tried = range(min(parts, fold.max() + 1) if sample.embedding.size <= _MOST_NUMBERS else 1)
     held = [rows(sample, fold == each) for each in tried]
     paths = [iter(path(rows(sample, fold != each), candidates)) for each in tried]
     share = np.array([len(each.targets) for each in held]) / sum(len(each.targets) for each in held)
@@ -57,9 +65,8 @@ def choose(
     best = int(np.argmin(losses))
     among = f"{candidates[0]} .. {candidates[len(losses) - 1]}"
     evidence = f"{len(tried)} inner folds" if len(tried) > 1 else "a held-out fifth of training"
-    return candidates[
-        best
-    ], f"{what} = {candidates[best]} of {among}, by {evidence}{said}: {merit.name} {losses[best]:.4f}"
+    said = f"{what} = {candidates[best]} of {among}, by {evidence}{said}: {merit.name} {losses[best]:.4f}"
+    return candidates[best], said
 
 
 def inner_folds(data: Labelled, count: int, seed: int) -> NDArray[np.int64]:
@@ -123,8 +130,10 @@ def logits_of(module: nn.Module, embedding: NDArray[np.float32]) -> NDArray[np.f
 
 def _rarest_class(truth: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Of each row its rarest class (C where it has none) and that class's count, unequal for unequal classes."""
-    size, classes = truth.shape
-    count = truth.sum(axis=0) + truth.argmax(axis=0) / (size + 1)
+    classes = truth.shape[1]
+    # Of classes equally rare, the order of their columns as numbers decides, which is not that of the classes.
+    _, rank = np.unique(truth.T, axis=0, return_inverse=True)
+    count = truth.sum(axis=0) + rank / (classes + 1)
     rarity = np.where(truth > 0, count, np.inf)
     label = np.where(truth.any(axis=1), rarity.argmin(axis=1), classes)
     return label.astype(np.int64), rarity.min(axis=1)
