@@ -37,10 +37,10 @@ class Rosette(nn.Module):
 
     def __init__(self, directions: int) -> None:
         super().__init__()
-        if directions < 6:
-            raise ValueError("a rosette has at least 6 directions")
+        if directions < 6 or directions % 2:
+            raise ValueError("a rosette has an even number of directions, at least 6")
         step = 2 * math.pi / directions
-        angle = torch.arange(directions) * step
+        angle = torch.arange(directions // 2) * step
         # The share of direction k is what is left of the next direction and of the one before, whichever is less:
         # |v| sin(angle from v to it) / sin(step). Negative means that v does not lie between the two.
         towards_next = torch.stack([(angle + step).sin(), -(angle + step).cos()], dim=1)
@@ -51,4 +51,7 @@ class Rosette(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         """Vectors (x, y) [N, 2, H, W] -> shares [N, directions, H, W], none negative; direction 0 is +x."""
         towards_next, from_last = F.conv2d(vectors, self.neighbours).chunk(2, dim=1)
-        return torch.minimum(towards_next, from_last).clamp_min(0)
+        ahead = torch.minimum(towards_next, from_last)
+        # Both change sign in the opposite direction.
+        opposite = -torch.maximum(towards_next, from_last)
+        return torch.cat([ahead, opposite], dim=1).clamp_min(0)
