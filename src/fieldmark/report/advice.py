@@ -50,11 +50,12 @@ def _seen(report: Report, evaluation: Evaluation | None) -> Iterator[Hint]:
 
 
 def _hold_out(flattered: bool) -> Hint:
-    known = "These figures come from images that helped to choose the model, so they flatter it."
+    flattery = "These figures come from images that helped to choose the model, so they flatter it."
+    unknown = "Without them nobody knows how good it is."
     return Hint(
         do="Hold out some images.",
-        because=f"{known if flattered else 'Without them nobody knows how good it is.'} Put images that it never sees "
-        "into a test folder, or use --folds 5 if there are few.",
+        because=f"{flattery if flattered else unknown} Put images that it never sees into a test folder, or use "
+        "--folds 5 if there are few.",
     )
 
 
