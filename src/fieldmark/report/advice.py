@@ -64,10 +64,11 @@ def _few_images(evaluation: Evaluation) -> Iterator[Hint]:
     if whole is None or whole.low is None or whole.high is None or whole.high - whole.low <= WIDE:
         return
     width = hundredths(whole.high - whole.low)
+    more = f"About {4 * whole.n:,} would halve it." if whole.n >= 25 else "A hundred would say much more."
     yield Hint(
         do="Test on more images.",
         because=f"The interval is {width} points wide because only {amount(whole.n, 'image')} "
-        f"{'was' if whole.n == 1 else 'were'} judged. About {4 * whole.n:,} would halve it.",
+        f"{'was' if whole.n == 1 else 'were'} judged. {more}",
     )
 
 
