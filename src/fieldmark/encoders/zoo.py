@@ -10,6 +10,7 @@ import importlib
 import sys
 from functools import partial
 from types import ModuleType
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ _OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_FIT = {"center": "crop", "squash": "squash", "border": "pad"}
+_FIT: dict[str, Literal["crop", "pad", "squash"]] = {"center": "crop", "squash": "squash", "border": "pad"}
 _SMALL_PX = 64
 
 
@@ -85,7 +86,7 @@ def hub_file(name: str) -> tuple[str, str, str]:
     return settings.hf_hub_id or "", settings.hf_hub_filename or "model.safetensors", settings.license or ""
 
 
-def _settings(name: str) -> timm.models.PretrainedCfg:
+def _settings(name: str) -> Any:
     if not timm.is_model(name) or "/" in name:
         raise unknown_name("model", name, (*ENCODERS, *zoo_names()))
     architecture, _, tag = name.partition(".")
@@ -159,10 +160,10 @@ def _import_timm() -> ModuleType:
         for module in [module for module in sys.modules if module.partition(".")[0] == "torchvision"]:
             del sys.modules[module]
         for schema in _OPERATORS:
-            _TORCHVISION.define(schema)
+            _TORCHVISION.define(schema)  # type: ignore[no-untyped-call]
     return importlib.import_module("timm")
 
 
 # Kept for the life of the process: torch forgets the operators when this goes.
-_TORCHVISION = torch.library.Library("torchvision", "FRAGMENT")
+_TORCHVISION = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
 timm = _import_timm()
