@@ -23,11 +23,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the starting weights came from and under which terms; source "none" is from scratch."""
+    """Where the starting weights came from and under which terms; source "none" is from scratch. `dropped` names the
+    tensors of the file that this network has no place for, such as the classifier of another set of classes."""
 
     source: str
     licence: str = ""
     sha256: str = ""
+    dropped: tuple[str, ...] = ()
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
