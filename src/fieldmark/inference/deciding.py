@@ -52,7 +52,9 @@ def fit_temperature(logits: NDArray[np.floating[Any]], targets: NDArray[Any], ta
     even = 1.0 / scores.shape[1] if task == "single" else 0.5
     softened = truth * (1 - doubt) + doubt * even
     fitted = math.exp(
-        _golden_section(lambda log_t: _loss(scores / math.exp(log_t), softened, task), math.log(COLDEST), math.log(HOTTEST))
+        _golden_section(
+            lambda log_t: _loss(scores / math.exp(log_t), softened, task), math.log(COLDEST), math.log(HOTTEST)
+        )
     )
     return fitted if _loss(scores / fitted, truth, task) <= _loss(scores, truth, task) else 1.0
 
@@ -64,8 +66,9 @@ def _loss(logits: NDArray[np.float64], truth: NDArray[np.float64], task: Task) -
 
 
 def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    shifted: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
 def _golden_section(loss: Callable[[float], float], low: float, high: float, *, width: float = 1e-4) -> float:
