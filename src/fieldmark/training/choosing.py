@@ -100,7 +100,9 @@ def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> 
     if row.method == "probe" or not row.trainable:
         method: Literal["probe", "network"] = "probe"
         why = f"that is how {model} is used unless you say otherwise"
-    elif recipe.weights not in ("auto", "none") or (recipe.weights == "auto" and weights_available(model)):
+    elif recipe.weights not in ("auto", "none") or (
+        recipe.weights == "auto" and weights_available(row.weights)
+    ):
         method, why = "probe", "pretrained weights are at hand, and a fitted head needs minutes, not hours"
     else:
         method, why = "network", "no pretrained weights, so encoder and head learn together"
@@ -178,7 +180,7 @@ def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, fol
             )
     if not row.trainable and recipe.weights not in ("auto", "none"):
         raise UsageError(
-            "this encoder has no weights to load",
+            "this encoder has no weights that could be loaded",
             where=f"model = {recipe.model}, weights = {recipe.weights}",
             do="drop --weights",
         )

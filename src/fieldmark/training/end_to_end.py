@@ -22,8 +22,9 @@ def learn_end_to_end(job: Job) -> Learned:
     torch.manual_seed(job.recipe.seed)
     encoder = job.choice.row.build(job.choice.geometry.size_px)
     asked = job.recipe.weights
-    wanted = asked not in ("auto", "none") or (asked == "auto" and weights_available(job.choice.model) is not None)
-    weights = load_weights(encoder, job.choice.model, asked) if wanted else Weights(source="none")
+    name = job.choice.row.weights
+    wanted = asked not in ("auto", "none") or (asked == "auto" and weights_available(name) is not None)
+    weights = load_weights(encoder, name, asked) if wanted else Weights(source="none")
     if not wanted:
         encoder.learn(job.pixels[job.train[:LEARN_FROM]], job.recipe.seed)
     network = Network(encoder, Linear(encoder.embedding_size, len(job.data.classes)))

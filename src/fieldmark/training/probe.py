@@ -28,7 +28,7 @@ LEARN_FROM = 5_000  # images from which an encoder learns what it learns without
 def learn_by_probe(job: Job) -> Learned:
     """Embed, fit the head, and with folds judge every training row out of fold."""
     encoder = job.choice.row.build(job.choice.geometry.size_px)
-    weights = load_weights(encoder, job.choice.model, job.recipe.weights)
+    weights = load_weights(encoder, job.choice.row.weights, job.recipe.weights)
     some = np.random.default_rng(job.recipe.seed).permutation(job.train)[:LEARN_FROM]
     encoder.learn(job.pixels[np.sort(some)], job.recipe.seed)
     rows = np.sort(np.concatenate([job.train, job.validation]))
