@@ -14,6 +14,7 @@ Limits are checked on the header, before pixels exist. A truncated file is never
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 import zlib
@@ -74,14 +75,19 @@ _PILLOW_ON_BAD_BYTES = (
 )
 _SIGNS_OF_A_SHORT_FILE = ("truncat", "not enough", "not large enough", "end of file", "end of data", "bytes not proc")
 
+_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+_DEFAULT_LIMITS = Limits()
+
 Decoded = tuple[Image.Image, tuple[str, ...]]  # mode RGB, notes
 
 
-def decode(encoded: bytes, *, limits: Limits = Limits(), scale_to_px: int | None = None) -> Picture | Unreadable:  # noqa: B008
+def decode(
+    encoded: bytes, *, limits: Limits = _DEFAULT_LIMITS, scale_to_px: int | None = None
+) -> Picture | Unreadable:
     """The bytes of a file as a picture. Never raises on bad bytes.
 
     With `scale_to_px`, a JPEG may be decoded at 1/2, 1/4 or 1/8 (scaled in the DCT), as long as its shorter side
-    keeps at least so many pixels; see `geometry.DRAFT_MARGIN` for what that costs.
+    keeps at least so many pixels and both sides divide evenly; `geometry.DRAFT_TOLERANCE` says what that costs.
     """
     decoded = decode_image(encoded, limits=limits, scale_to_px=scale_to_px)
     if isinstance(decoded, Unreadable):
@@ -101,7 +107,7 @@ def decode_image(encoded: bytes, *, limits: Limits, scale_to_px: int | None) -> 
         return _unreadable(error, encoded)
 
 
-def header(encoded: bytes, *, limits: Limits = Limits()) -> tuple[int, int] | Unreadable:  # noqa: B008
+def header(encoded: bytes, *, limits: Limits = _DEFAULT_LIMITS) -> tuple[int, int] | Unreadable:
     """(width, height) in px as a person sees them, without decoding; or why there will be no picture.
 
     Only a file whose end looks cut off is decoded as well, to know. Damage in the middle shows when it is decoded.
@@ -130,7 +136,9 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile | Unreadable:
         return Unreadable(reason=Reason.NOT_AN_IMAGE, detail="its first bytes are those of no image format we know")
     if kind not in _OPENERS:
         allowed = ", ".join(ALLOWED)
-        return Unreadable(reason=Reason.FORMAT_NOT_ALLOWED, detail=f"{kind} is not read; convert it to one of {allowed}")
+        return Unreadable(
+            reason=Reason.FORMAT_NOT_ALLOWED, detail=f"{kind} is not read; convert it to one of {allowed}"
+        )
     _hush_pillow()
     try:
         image = _OPENERS[kind](BytesIO(encoded))
@@ -145,14 +153,16 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile | Unreadable:
 
 def too_many_bytes(size: int, limits: Limits) -> Unreadable:
     """The refusal of a file by its size alone."""
-    return Unreadable(reason=Reason.TOO_MANY_BYTES, detail=f"{size:,} bytes, more than the limit of {limits.max_bytes:,}")
+    return Unreadable(
+        reason=Reason.TOO_MANY_BYTES, detail=f"{size:,} bytes, more than the limit of {limits.max_bytes:,}"
+    )
 
 
 def _hush_pillow() -> None:
     # Pillow warns of odd tags and then reads on; what matters of that is in our notes. catch_warnings would be the
     # narrow way, but swaps a list of the whole process and so cannot be used from threads; this filter covers
     # Pillow's modules alone, and is put back in front wherever somebody's filters were put before it.
-    if not (warnings.filters and warnings.filters[0][3] is not None and warnings.filters[0][:2] == ("ignore", None)):
+    if warnings.filters[:1] != [_QUIET]:
         warnings.filterwarnings("ignore", category=Warning, module=r"PIL\.")
 
 
@@ -161,10 +171,10 @@ def _upright_rgb(image: ImageFile.ImageFile, scale_to_px: int | None) -> Decoded
         return refusal
     notes = []
     if scale_to_px is not None and image.format == "JPEG":
-        full = image.size
-        image.draft(image.mode, (scale_to_px, scale_to_px))
-        if image.size != full:
-            notes.append(f"decoded at {image.width} x {image.height} of {full[0]} x {full[1]}")
+        scale = _dct_scale(image.size, scale_to_px)
+        if scale > 1:
+            image.draft(image.mode, (image.width // scale, image.height // scale))
+            notes.append(f"decoded at 1/{scale}")
     turn = image.tag_v2.get(0x0112, 1) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     deep = _is_16_bit(image)
     image.load()
@@ -182,6 +192,13 @@ def _upright_rgb(image: ImageFile.ImageFile, scale_to_px: int | None) -> Decoded
     return rgb, tuple(notes)
 
 
+def _dct_scale(size: tuple[int, int], at_least_px: int) -> int:
+    # Only a scale that divides both sides: otherwise the last row or column stands for a part of a block, and the
+    # scaled picture is shifted against the full one by a part of a pixel.
+    fits = (s for s in (8, 4, 2) if min(size) // s >= at_least_px and size[0] % s == size[1] % s == 0)
+    return next(fits, 1)
+
+
 def _exif(image: Image.Image) -> bytes:
     exif = image.info.get("exif", b"")
     return exif if isinstance(exif, bytes) else b""
@@ -191,7 +208,9 @@ def _refused_mode(image: Image.Image) -> Unreadable | None:
     deep_ppm = image.format == "PPM" and image.mode == "I"  # Pillow's word for a 16-bit grey PPM: 0 to 65,535
     if image.mode in {"I", "F", "LAB"} and not deep_ppm:
         kind = {"I": "32-bit integer", "F": "floating-point", "LAB": "LAB"}[image.mode]
-        return Unreadable(reason=Reason.FORMAT_NOT_ALLOWED, detail=f"{kind} pixels; save it as 8 or 16 bit RGB or grey")
+        return Unreadable(
+            reason=Reason.FORMAT_NOT_ALLOWED, detail=f"{kind} pixels; save it as 8 or 16 bit RGB or grey"
+        )
     return None
 
 

@@ -23,11 +23,13 @@ from PIL import Image
 
 from fieldmark.data.picture import Pixels
 
-# A JPEG may be decoded at 1/2, 1/4 or 1/8 while its shorter side keeps DRAFT_MARGIN times the pixels that the geometry
-# takes from it. DRAFT_TOLERANCE is what that may change, as (mean, largest) absolute difference in a picture's 8-bit
-# values from the full decode; `tests/laws/test_data_geometry.py` holds it.
+# A JPEG may be decoded at 1/2, 1/4 or 1/8 while its shorter side keeps DRAFT_MARGIN times the pixels that the
+# geometry takes from it, and where both sides divide evenly. DRAFT_TOLERANCE bounds what that changes in a photo, as
+# (mean, largest) absolute difference of 8-bit values from the full decode. Measured, worst of each: 24 clothing photos
+# enlarged 4, 5 and 8 times with noise, to 224 px: 0.36 and 4; 60 of them as they are (256 px, compressed to a hard
+# quality of 75), to 64 px: 1.4 and 11. A margin of 1 gave 3.1 and 30.
 DRAFT_MARGIN = 2
-DRAFT_TOLERANCE = (1.5, 48)
+DRAFT_TOLERANCE = (2.0, 24)
 
 
 class Geometry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +56,7 @@ _FILTERS = {
 
 def apply(pixels: Pixels, geometry: Geometry) -> Pixels:
     """uint8 [H, W, 3], any H and W of at least 1, to uint8 [size_px, size_px, 3]."""
-    return apply_image(Image.fromarray(pixels, mode=None), geometry)
+    return apply_image(Image.fromarray(pixels), geometry)
 
 
 def apply_image(image: Image.Image, geometry: Geometry) -> Pixels:
@@ -62,7 +64,7 @@ def apply_image(image: Image.Image, geometry: Geometry) -> Pixels:
     size = geometry.size_px
     if geometry.fit == "pad":
         return _pad(image, geometry)
-    box = _centre_square(image, geometry) if geometry.fit == "crop" else (0.0, 0.0, *map(float, image.size))
+    box = _centre_square(image, geometry) if geometry.fit == "crop" else (0.0, 0.0, image.width, image.height)
     if box == (0, 0, size, size) == (0, 0, *image.size):
         return np.array(image, dtype=np.uint8)
     return np.array(image.resize((size, size), _FILTERS[geometry.filter], box=box), dtype=np.uint8)

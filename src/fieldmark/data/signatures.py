@@ -4,11 +4,18 @@ from __future__ import annotations
 
 ALLOWED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 
-# Suffixes of files that a folder reader opens; the second line is there so that such a file is skipped with its
+# Suffixes of files that a folder reader opens. The others are among them so that such a file is skipped with its
 # reason ("HEIC is not read") and not passed over as if it were no picture.
+_OTHER_PICTURES = (
+    *(".heic", ".heif", ".jp2", ".j2k", ".jxl", ".psd", ".svg", ".ico", ".tga", ".dcm"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"),
+)
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .ppm .pgm .pbm .pnm".split()
-    + ".heic .heif .jp2 .j2k .jxl .psd .svg .ico .tga .dcm .dng .cr2 .cr3 .nef .arw .raf .orf".split()
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
+        *(".avif", ".avifs", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *_OTHER_PICTURES,
+    )
 )
 
 _STARTS = (
