@@ -36,7 +36,7 @@ def share(hits: float, n: int) -> Estimate:
 
 
 def number(value: float, spread: float, n: int) -> Estimate:
-    return Estimate(value=value, low=max(0.0, value - spread), high=value + spread, n=n, interval="bootstrap")
+    return Estimate(value=value, low=max(0.0, value - spread), high=min(1.0, value + spread), n=n, interval="bootstrap")
 
 
 def answers(classes: int, n: int, right: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fieldmark.evaluation.evaluation import Evaluation
-from fieldmark.report.evidence import confusions, judged, label_counts, score, weakest
+from fieldmark.evaluation.evaluation import ClassFigures, Evaluation
+from fieldmark.report.evidence import confusions, judged, weakest
 from fieldmark.report.report import Report
 from fieldmark.report.wording import amount, hundredths, named
 
@@ -24,17 +24,17 @@ class Hint:
 
 def hints(report: Report, most: int = 3) -> tuple[Hint, ...]:
     """The `most` first hints of: no test part, too few test images, absent classes, the worst confusion, the
-    weakest class, files left out, stated certainty that is off; or, if none applies, what to try then."""
+    weakest class, files left out, stated certainty that is off; where there is little of that, what to try then."""
     evaluation = judged(report)
     found: list[Hint] = []
     if evaluation is not None:
         for look in (_nothing_held_out, _few_images, _absent, _confused, _weak, _left_out, _uncalibrated):
             found.extend(look(report, evaluation))
-    if not found:
+    if len(found) < 2:
         found.append(
             Hint(
                 do="Try it on images from somewhere else.",
-                because="Nothing stands out here. Another day, camera or place is the next honest test.",
+                because="Another day, camera or place is the next honest test: figures hold for images like these.",
             )
         )
     return tuple(found[:most])
@@ -77,29 +77,39 @@ def _confused(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
     if not pairs or pairs[0].count < 2:
         return
     worst = pairs[0]
-    both = sum(pair.count for pair in pairs if {pair.truth, pair.answer} == {worst.truth, worst.answer})
-    wrong = sum(pair.count for pair in pairs)
+    back = next((pair.count for pair in pairs if (pair.truth, pair.answer) == (worst.answer, worst.truth)), 0)
+    other_way = f", and {back:,} the other way round" if back else ""
     yield Hint(
         do=f"Look at {named(worst.truth)} beside {named(worst.answer)}.",
-        because=f"{both:,} of {amount(wrong, 'mistake')} {'is' if both == 1 else 'are'} between these two. Are some "
-        "labels wrong? Could a person tell them apart? If so, more images of both help most.",
+        because=f"{worst.count:,} of {amount(worst.of, 'image')} of {named(worst.truth)} were taken for "
+        f"{named(worst.answer)}{other_way}. Are some labels wrong? Could a person tell them apart? If so, more images "
+        "of both help most.",
     )
 
 
 def _weak(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
     weak = weakest(evaluation)
-    recall = weak.figures.get("recall") if weak else None
-    if weak is None or recall is None or recall.value is None or score(weak) is None:
+    pairs = confusions(evaluation)
+    if weak is None or (pairs and weak.name in (pairs[0].truth, pairs[0].answer)):
+        return  # the worst confusion has said it
+    recall, precision = (_value(weak, name) for name in ("recall", "precision"))
+    if recall is None:
         return
     part = report.manifest.data.parts.get("train")
     learnt = part.per_class.get(weak.name) if part else None
     few = f" It learnt from only {amount(learnt, 'image')} of it." if learnt and learnt < FEW_TO_LEARN_FROM else ""
-    if label_counts(evaluation) or len(evaluation.classes) > 2:
-        yield Hint(
-            do=f"Collect more images of {named(weak.name)}.",
-            because=f"It is the weakest: {hundredths(recall.value)} in 100 are found "
-            f"({amount(weak.n, 'image')} judged).{few}",
-        )
+    if precision is not None and precision < recall:
+        do = f"Collect images that are easily taken for {named(weak.name)}."
+        because = f"It is the weakest: when it is the answer, that is right {hundredths(precision)} times in 100."
+    else:
+        do = f"Collect more images of {named(weak.name)}."
+        because = f"It is the weakest: {hundredths(recall)} in 100 are found ({amount(weak.n, 'image')} judged)."
+    yield Hint(do=do, because=because + few)
+
+
+def _value(figures: ClassFigures, name: str) -> float | None:
+    estimate = figures.figures.get(name)
+    return estimate.value if estimate else None
 
 
 def _left_out(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
@@ -107,7 +117,7 @@ def _left_out(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
     if count:
         yield Hint(
             do=f"Mend or remove {amount(count, 'file')}.",
-            because="They could not be read and were left out; the reasons are listed below.",
+            because=f"{'It was' if count == 1 else 'They were'} left out; why stands at the end of this page.",
         )
 
 

@@ -24,6 +24,8 @@ from fieldmark.report.terminal import SUMMARY, headline
 
 MOST_BYTES = 3_000_000
 MOST_THUMBNAIL_BYTES = 16_000  # of one picture; a 96 px WebP is 2 to 4 kB
+MISTAKES = "Wrong, and sure of it. Where the label is wrong instead, correct it: mistakes of people gather here."
+HITS = "Right, but only just. More images like these would help."
 CLASS_FIGURES = ("precision", "recall", "f1", "auroc", "average_precision")
 SIGNATURES = {b"\xff\xd8": "jpeg", b"RIFF": "webp", b"\x89PNG": "png"}
 
@@ -101,10 +103,10 @@ def _evaluated(evaluation: Evaluation, thumbnails: Mapping[str, bytes], limits: 
         "label_counts": label_counts(evaluation),
         "bars": charts.reliability(evaluation.reliability),
         "strips": [
-            (title, lead, [(case, _data_uri(case, thumbnails)) for case in cases[: limits.cases]], len(cases))
-            for title, lead, cases in (
-                ("Most confident mistakes", "Wrong, and sure of it. A wrong label often hides here.", evaluation.mistakes),
-                ("Least certain hits", "Right, but only just. More images like these help.", evaluation.hits),
+            (title, lead, [(case, _data_uri(case, thumbnails)) for case in cases[:most]], len(cases))
+            for title, lead, cases, most in (
+                ("Most confident mistakes", MISTAKES, evaluation.mistakes, limits.cases),
+                ("Least certain hits", HITS, evaluation.hits, limits.cases // 2),
             )
         ],
     }

@@ -61,10 +61,10 @@ def _tell_classes(evaluation: Evaluation) -> str:
 
 
 def _tell_counts(accuracy: Estimate, right: int) -> str:
-    often = "all" if right == accuracy.n else "none" if right == 0 else f"{right}"
+    often = "all of them" if right == accuracy.n else "none of them" if right == 0 else f"{right} of them"
     said = in_100(accuracy)
     outlook = f"; of 100 new ones expect {said.between} right" if said.low else ""
-    return f"it named the right class for {often} of them{outlook}"
+    return f"it named the right class for {often if accuracy.n > 1 else f'{right} of 1'}{outlook}"
 
 
 def _tell_labels(evaluation: Evaluation) -> str:

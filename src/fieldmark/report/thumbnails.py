@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from fieldmark.data.decoding import decode
-from fieldmark.data.picture import Limits, Picture, Pixels
+from fieldmark.data.loading import read_bytes
+from fieldmark.data.picture import Limits, Picture, Pixels, Unreadable
 
 SIDE_PX = 96
 QUALITY = 70
@@ -36,10 +37,8 @@ def webp(pixels: Pixels) -> bytes:
 
 
 def _read(path: Path, limits: Limits) -> Picture | None:
-    try:
-        with path.open("rb") as file:
-            encoded = file.read(limits.max_bytes + 1)
-    except OSError:
+    encoded = read_bytes(path, limits)
+    if isinstance(encoded, Unreadable):
         return None
     picture = decode(encoded, limits=limits, scale_to_px=SIDE_PX)
     return picture if isinstance(picture, Picture) else None

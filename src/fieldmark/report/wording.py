@@ -167,7 +167,7 @@ def shorten(text: str, longest: int) -> str:
 
 def named(name: str) -> str:
     """A class name inside a sentence: quoted where it would not read as a word."""
-    short = shorten(name, 40)
+    short = shorten(name, 28)
     return short if short.replace("-", "").isalpha() else f"“{short}”"
 
 
