@@ -9,6 +9,7 @@ Both are recognised by the next `staged(OUT)`.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -32,10 +33,12 @@ _DISK = {
     errno.EROFS: ("this disk is read-only", "give --out on a disk that can be written"),
     errno.EACCES: ("writing is not allowed here", "give --out in a folder that is yours"),
     errno.EPERM: ("writing is not allowed here", "give --out in a folder that is yours"),
+    errno.EBUSY: ("another program is using this place", "close it, or give another --out"),
+    errno.ENAMETOOLONG: ("the name is too long for this disk", "give --out a shorter name"),
     errno.EIO: ("the disk reports a fault", "give --out on another disk"),
 }
 # A list of numbers that the formatter broke into lines. A raw line break cannot stand inside a JSON string.
-_BROKEN_NUMBERS = re.compile(rb"\[\n[-+.,\s0-9eE]*\]")
+_BROKEN_NUMBERS = re.compile(r"\[\n[-+.,\s0-9eE]*\]")
 
 
 @contextmanager
@@ -68,8 +71,9 @@ def seal(folder: Path, manifest: Manifest) -> None:
     """Writes `fieldmark.json` and, over every file, SHA256SUMS. May be called again after files were added."""
     for field, what in problems(manifest):
         raise ValueError(f"{field}: {what}")
-    encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    (folder / MANIFEST).write_bytes(_BROKEN_NUMBERS.sub(_on_one_line, encoded) + b"\n")
+    # json, because msgspec would write NaN in a recipe as null without a word; here it is a ValueError.
+    encoded = json.dumps(msgspec.to_builtins(manifest), allow_nan=False, ensure_ascii=False, indent=2)
+    (folder / MANIFEST).write_text(_BROKEN_NUMBERS.sub(_on_one_line, encoded) + "\n", encoding="utf-8")
     write_sums(folder)
 
 
@@ -78,8 +82,8 @@ def previous_of(out: Path) -> Path:
     return out.parent / f".{out.name}.previous"
 
 
-def _on_one_line(numbers: re.Match[bytes]) -> bytes:
-    return b"[" + b", ".join(numbers[0].strip(b"[]").replace(b",", b" ").split()) + b"]"
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return "[" + ", ".join(numbers[0].strip("[]").replace(",", " ").split()) + "]"
 
 
 @contextmanager

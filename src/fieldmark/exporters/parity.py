@@ -71,24 +71,29 @@ def _both(network: nn.Module, graph_path: Path, pixels: Pixels) -> Iterator[tupl
 
 
 def _same(said: NDArray[np.float64], served: NDArray[np.float64], task: Task) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_]
     if task == "single":
-        return np.equal(said.argmax(axis=1), served.argmax(axis=1))
-    return np.all((said >= DEFAULT_THRESHOLD) == (served >= DEFAULT_THRESHOLD), axis=1)
+        same = said.argmax(axis=1) == served.argmax(axis=1)
+    else:
+        same = ((said >= DEFAULT_THRESHOLD) == (served >= DEFAULT_THRESHOLD)).all(axis=1)
+    return same
 
 
 def _ties(said: NDArray[np.float64], task: Task) -> NDArray[np.bool_]:
-    if task == "multi":
-        return np.any(np.abs(said - DEFAULT_THRESHOLD) <= TIE, axis=1)
-    if said.shape[1] == 1:
-        return np.zeros(len(said), bool)
-    second, best = np.partition(said, -2, axis=1)[:, -2:].T
-    return np.less_equal(best - second, TIE)
+    if task == "single":
+        second, best = np.partition(said, -2, axis=1)[:, -2:].T
+        margin = best - second
+    else:
+        margin = np.abs(said - DEFAULT_THRESHOLD).min(axis=1)
+    tied: NDArray[np.bool_] = margin <= TIE
+    return tied
 
 
 def _relative_gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
     """float32 [N]: the largest difference in each row, as a share of the standard deviation of all."""
-    largest = np.max(np.abs(ours - theirs), axis=1)
-    return np.divide(largest, max(float(ours.std()), float(np.finfo(np.float32).tiny)))
+    spread = max(float(ours.std()), float(np.finfo(np.float32).tiny))
+    gap: NDArray[np.float32] = np.abs(ours - theirs).max(axis=1) / spread
+    return gap
 
 
 def _refusal(what: str, graph_path: Path) -> ParityError:
