@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError  # the error alone: torch raises it, and offers no other name for it
 from typing import Any
@@ -49,7 +50,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of pickles that it did not write, and then refuses or reads them as it does any other.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as refusal:
         raise WeightsError(
             "the weights file holds more than tensors, and reading it could run code, so it was not read",

@@ -6,6 +6,7 @@ Source: Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-i
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from functools import partial
@@ -88,7 +89,8 @@ def hub_file(name: str) -> tuple[str, str, str]:
 
 def _settings(name: str) -> Any:
     if not timm.is_model(name) or "/" in name:
-        raise unknown_name("model", name, (*ENCODERS, *zoo_names()))
+        # The near ones of timm's thousand and more names alone: the whole list would help nobody.
+        raise unknown_name("model", name, (*ENCODERS, *difflib.get_close_matches(name, zoo_names())))
     architecture, _, tag = name.partition(".")
     tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
