@@ -26,7 +26,11 @@ def photo(colour: str, seed: int, size: tuple[int, int] = (96, 80)) -> Image.Ima
 
 
 def photo_folder(
-    root: Path, per_class: int, *, classes: tuple[str, ...] = ("red", "green", "blue"), size: tuple[int, int] = (96, 80)
+    root: Path,
+    per_class: int,
+    *,
+    classes: tuple[str, ...] = ("red", "green", "blue"),
+    size: tuple[int, int] = (96, 80),
 ) -> Path:
     """A folder with a folder for each class."""
     for number, colour in enumerate(classes):

@@ -29,7 +29,7 @@ def test_few_photos_are_judged_out_of_fold(bundle: Path) -> None:
     test = json.loads(shown.stdout)["test"]
     assert test["part"] == "out-of-fold"
     assert test["n"] == 36
-    accuracy = test["figures"]["accuracy"]
+    accuracy = test["accuracy"]
     assert accuracy["low"] < accuracy["value"] <= accuracy["high"]
     assert accuracy["value"] > 0.8
 
@@ -77,9 +77,9 @@ def test_standard_input_takes_an_image_or_a_list(bundle: Path, photos: Path) -> 
     file = photos / "green" / "green-003.jpg"
     image = fieldmark("predict", bundle, "-", "--json", cwd=bundle.parent, stdin=file.read_bytes())
     listed = fieldmark("predict", bundle, "-", "--json", cwd=bundle.parent, stdin=f"{file}\n".encode())
-    assert (
-        json.loads(image.stdout)["predictions"][0]["top"] == json.loads(listed.stdout)["predictions"][0]["top"]
-    ), image.stderr + listed.stderr
+    assert json.loads(image.stdout)["predictions"][0]["top"] == json.loads(listed.stdout)["predictions"][0]["top"], (
+        image.stderr + listed.stderr
+    )
 
 
 def test_a_glob_that_the_shell_left_alone(bundle: Path, photos: Path) -> None:
@@ -105,7 +105,7 @@ def test_evaluate_matches_classes_by_name(bundle: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     test = json.loads(done.stdout)["test"]
     assert test["absent"] == ["green"]
-    assert test["figures"]["accuracy"]["value"] >= 0.8
+    assert test["accuracy"]["value"] >= 0.8
     assert "<html" in (tmp_path / "page.html").read_text()
 
 
@@ -140,9 +140,7 @@ def test_multi_label_from_a_manifest(tmp_path: Path) -> None:
         canvas.save(tmp_path / "images" / f"{number}.png")
         rows.append(f"images/{number}.png,{'|'.join(colours)}")
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
-    trained = fieldmark(
-        "train", "labels.csv", "--model", "colour", "--out", "m.fieldmark", "--json", cwd=tmp_path
-    )
+    trained = fieldmark("train", "labels.csv", "--model", "colour", "--out", "m.fieldmark", "--json", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     figures = json.loads(trained.stdout)["test"]
     assert figures["map"]["value"] > 0.6

@@ -187,7 +187,17 @@ def test_a_disk_that_fills_up(photos: Path, bundle: Path, tmp_path: Path) -> Non
     # A limit on file size refuses a write in the middle, as a full disk does, and needs no rights.
     shutil.copytree(bundle, tmp_path / "old.fieldmark")
     before = (tmp_path / "old.fieldmark" / "SHA256SUMS").read_bytes()
-    words = [sys.executable, "-m", "fieldmark", "train", str(photos), "--model", "hog+colour", "--out", "old.fieldmark"]
+    words = [
+        sys.executable,
+        "-m",
+        "fieldmark",
+        "train",
+        str(photos),
+        "--model",
+        "hog+colour",
+        "--out",
+        "old.fieldmark",
+    ]
     done = subprocess.run(
         words,
         cwd=tmp_path,

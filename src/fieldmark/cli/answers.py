@@ -137,10 +137,17 @@ FORMS: dict[str, Callable[[Iterable[Answer], IO[bytes], int], None]] = {
 
 @contextmanager
 def _open(output: Path | None) -> Iterator[IO[bytes]]:
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+    if output is not None:
+        with writing_whole(output) as stream:
+            yield stream
         return
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def writing_whole(output: Path) -> Iterator[IO[bytes]]:
+    """A file that appears when it is whole, or not at all. Raises OutputError where the disk will not take it."""
     beside = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         with beside.open("wb") as stream:
@@ -148,9 +155,9 @@ def _open(output: Path | None) -> Iterator[IO[bytes]]:
         beside.replace(output)
     except OSError as error:
         raise OutputError(
-            "the answers could not be written",
+            "the file could not be written",
             where=f"{output}: {error.strerror}",
-            do="free some space, or choose another --output",
+            do="free some space, or write it somewhere else",
         ) from None
     finally:
         beside.unlink(missing_ok=True)

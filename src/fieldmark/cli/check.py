@@ -21,7 +21,10 @@ def command(bundle: Path, as_json: bool) -> None:
     if as_json:
         write_json(result)
     else:
-        for line in result.lines():
+        for canary in result.canaries:
+            mark = click.style("same   ", fg="green") if canary.ok else click.style("CHANGED", fg="red", bold=True)
+            click.echo(f"  {mark}  {canary.file}{'  ' + '; '.join(canary.words) if canary.words else ''}")
+        for line in result.words:
             click.echo(line)
     if not result.ok:
         raise SystemExit(2)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import click
-import msgspec
 
+from fieldmark.cli.answers import writing_whole
 from fieldmark.cli.console import json_option, show_notes, show_skipped, showing_progress, write_json
 from fieldmark.cli.data_options import data_options, read_data
 from fieldmark.evaluation.evaluate import evaluate
 from fieldmark.evaluation.evaluation import Evaluation
-from fieldmark.inference.classifier import load
+from fieldmark.evaluation.plain import everything
+from fieldmark.inference.classifier import Classifier, load
 from fieldmark.report.page import render
 from fieldmark.report.report import Report
 from fieldmark.report.terminal import headline, summary_lines
@@ -47,9 +48,10 @@ def command(
     report = _as_report(classifier, evaluation)
     if page is not None:
         cases = [case.file for case in (*evaluation.mistakes, *evaluation.hits)]
-        write_whole(page, render(report, thumbnails(dataset.root, cases)).encode())
+        with writing_whole(page) as stream:
+            stream.write(render(report, thumbnails(dataset.root, cases)).encode())
     if as_json:
-        write_json({"bundle": str(bundle), evaluation.part: evaluation})
+        write_json({"bundle": str(bundle), evaluation.part: everything(evaluation)})
         return
     show_notes(evaluation.notes)
     show_skipped(evaluation.skipped, len(evaluation.skipped))

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from fieldmark.bundle.layout import REPORT
 from fieldmark.bundle.reading import open_bundle
 from fieldmark.cli.console import json_option, write_json
-from fieldmark.report.document import read_report
+from fieldmark.evaluation.plain import figures
+from fieldmark.report.document import parse
 from fieldmark.report.terminal import headline, summary_lines
 
 
@@ -19,9 +21,10 @@ def command(bundle: Path, as_json: bool) -> None:
     """Show what BUNDLE is: classes, model, weights and their licence, data, figures. Verifies its checksums."""
     opened = open_bundle(bundle)
     manifest = opened.manifest
-    report = read_report(opened)
+    written = bundle / REPORT / "report.json"
+    report = parse(written.read_bytes(), where=str(written))
     if as_json:
-        write_json({"manifest": manifest, "test": report.test, "validation": report.validation})
+        write_json({"manifest": manifest, "test": figures(report.test), "validation": figures(report.validation)})
         return
     click.secho(f"{manifest.name}: {len(manifest.classes)} classes, {manifest.task} label", bold=True)
     click.echo(headline(report))
@@ -37,4 +40,4 @@ def command(bundle: Path, as_json: bool) -> None:
     ]
     for label, text in rows:
         click.echo(f"  {label:<22} {text}")
-    click.echo(f"report  {bundle / 'report' / 'index.html'}")
+    click.echo(f"report  {bundle / REPORT / 'index.html'}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fieldmark.data.decoding import EXTENSIONS
+from fieldmark.data.signatures import PICTURE_SUFFIXES
 from fieldmark.errors import DataError, UsageError
 
 # What an image on standard input begins with; a list of paths begins otherwise.
@@ -46,7 +46,7 @@ def find_sources(words: Sequence[str]) -> Sources:
 def _matches(word: str) -> list[str]:
     if Path(word).exists():
         return [word]
-    matches = sorted(glob.glob(word, recursive=True)) if glob.has_magic(word) else []
+    matches = sorted(glob.iglob(word, recursive=True)) if glob.has_magic(word) else []
     if not matches:
         what = "nothing matches" if glob.has_magic(word) else "there is no such file or folder"
         raise DataError(what, where=word, do="check the spelling and the folder that you are in")
@@ -60,7 +60,7 @@ def _walked(path: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES:
                 yield Path(folder, name)
 
 

@@ -7,9 +7,11 @@ from typing import Literal
 
 import click
 
+import fieldmark
 from fieldmark.cli.console import json_option, show_notes, show_skipped, showing_progress, write_json
 from fieldmark.cli.data_options import data_options, read_data
 from fieldmark.cli.flags import merged_recipe, recipe_options
+from fieldmark.report.terminal import headline, summary_lines
 
 
 @click.command("train", short_help="A folder or manifest of images becomes a bundle")
@@ -49,11 +51,8 @@ def command(
     """
     recipe = merged_recipe(recipe_file, flags)
     with showing_progress() as progress:
-        dataset = read_data(data, columns, strict, progress)
-        from fieldmark.training.run import train
-
-        trained = train(
-            dataset,
+        trained = fieldmark.train(
+            read_data(data, columns, strict, progress),
             out=out,
             recipe=recipe,
             canaries=canaries,
@@ -62,12 +61,10 @@ def command(
             progress=progress,
         )
     if as_json:
-        write_json(trained.as_json())
+        write_json(trained.summary())
         return
     show_notes(trained.report.notes)
     show_skipped(trained.report.skipped, len(trained.report.skipped))
-    from fieldmark.report.terminal import headline, summary_lines
-
     click.echo(headline(trained.report))
     for label, figure in summary_lines(trained.report):
         click.echo(f"  {label:<22} {figure}")

@@ -100,9 +100,7 @@ def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> 
     if row.method == "probe" or not row.trainable:
         method: Literal["probe", "network"] = "probe"
         why = f"that is how {model} is used unless you say otherwise"
-    elif recipe.weights not in ("auto", "none") or (
-        recipe.weights == "auto" and weights_available(row.weights)
-    ):
+    elif recipe.weights not in ("auto", "none") or (recipe.weights == "auto" and weights_available(row.weights)):
         method, why = "probe", "pretrained weights are at hand, and a fitted head needs minutes, not hours"
     else:
         method, why = "network", "no pretrained weights, so encoder and head learn together"

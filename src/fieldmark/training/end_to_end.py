@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 import torch
 
 from fieldmark.bundle.schema import Weights

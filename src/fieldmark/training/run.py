@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 from fieldmark.bundle.writing import staged
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read
 from fieldmark.errors import UsageError
 from fieldmark.progress import Progress, silent
+from fieldmark.evaluation.plain import figures
 from fieldmark.report.report import Report
 from fieldmark.training.cache import cache_pixels
 from fieldmark.training.choosing import choose, parse_duration
@@ -41,6 +41,25 @@ class Trained:
 
     bundle: Path
     report: Report
+
+    def summary(self) -> dict[str, Any]:
+        """What `fieldmark train --json` prints; "test" holds the figures of images that were held out."""
+        report = self.report
+        return {
+            "bundle": str(self.bundle),
+            "model": report.manifest.model,
+            "head": report.manifest.head,
+            "method": report.manifest.method,
+            "test": figures(report.test),
+            "validation": figures(report.validation),
+            "parity": report.manifest.parity,
+            "latency_ms": report.latency_ms,
+            "size_bytes": report.size_bytes,
+            "seconds": report.seconds,
+            "skipped": report.skipped,
+            "notes": report.notes,
+            "choices": report.manifest.choices,
+        }
 
 
 def train(

@@ -35,7 +35,7 @@ from fieldmark.inference.deciding import fit_temperature, probabilities
 from fieldmark.inference.runner import open_graph
 from fieldmark.inference.timing import latency_ms
 from fieldmark.report.card import model_card
-from fieldmark.report.document import to_json
+from fieldmark.report.document import render_json
 from fieldmark.report.page import render
 from fieldmark.report.report import Report
 from fieldmark.report.thumbnails import thumbnails
@@ -188,7 +188,7 @@ def _write_report(report: Report, job: Job, folder: Path, wishes: Wishes) -> Non
     pictures = thumbnails(job.data.root, cases) if wishes.thumbnails else {}
     (folder / REPORT_FOLDER).mkdir(exist_ok=True)
     (folder / REPORT_FOLDER / "index.html").write_text(render(report, pictures), encoding="utf-8")
-    (folder / REPORT_FOLDER / "report.json").write_bytes(to_json(report))
+    (folder / REPORT_FOLDER / "report.json").write_text(render_json(report), encoding="utf-8")
     (folder / CARD).write_text(model_card(report), encoding="utf-8")
 
 
