@@ -42,10 +42,9 @@ def macro_average_precision(of: Weighted) -> Floats:
 
 def expected_calibration_error(of: Weighted) -> Floats:
     said, true = stated(of.outcomes)
-    gaps = np.zeros((len(said), BINS))
-    for bin_ in range(BINS):
-        gaps[:, bin_] = np.where(in_bin(said) == bin_, said - true, 0.0).sum(axis=1)
-    return np.asarray(np.abs(gaps.T @ of.times).sum(axis=0) / (of.images * said.shape[1]))
+    bins, gap = in_bin(said), said - true
+    per_image = np.stack([np.where(bins == bin_, gap, 0.0).sum(axis=1) for bin_ in range(BINS)], axis=1)
+    return np.asarray(np.abs(of.times.T @ per_image).sum(axis=1) / (of.images * said.shape[1]))
 
 
 def stated(outcomes: Outcomes) -> tuple[Floats, NDArray[np.bool_]]:

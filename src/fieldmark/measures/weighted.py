@@ -67,7 +67,7 @@ class Weighted:
 
     def _per_class(self, labels: NDArray[Any]) -> Floats:
         if self.outcomes.task == "multi":
-            return np.asarray(labels.T.astype(np.float64) @ self.times)
+            return np.asarray((self.times.T @ labels.astype(np.float64)).T)
         order = np.argsort(labels, kind="stable")
         values, starts = np.unique(labels[order], return_index=True)
         sums = np.add.reduceat(self.times[order], starts, axis=0)
