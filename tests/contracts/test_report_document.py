@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import makers_report as make
 import pytest
 
+import makers_report as make
 from fieldmark.errors import DataError
 from fieldmark.report.document import parse, render_json
 

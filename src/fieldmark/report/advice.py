@@ -26,10 +26,7 @@ def hints(report: Report, most: int = 3) -> tuple[Hint, ...]:
     """The `most` first hints of: no test part, too few test images, absent classes, the worst confusion, the
     weakest class, files left out, stated certainty that is off; where there is little of that, what to try then."""
     evaluation = judged(report)
-    found: list[Hint] = []
-    if evaluation is not None:
-        for look in (_nothing_held_out, _few_images, _absent, _confused, _weak, _left_out, _uncalibrated):
-            found.extend(look(report, evaluation))
+    found = [] if evaluation is None else list(_seen(report, evaluation))
     if len(found) < 2:
         found.append(
             Hint(
@@ -40,7 +37,17 @@ def hints(report: Report, most: int = 3) -> tuple[Hint, ...]:
     return tuple(found[:most])
 
 
-def _nothing_held_out(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
+def _seen(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
+    yield from _nothing_held_out(report)
+    yield from _few_images(evaluation)
+    yield from _absent(evaluation)
+    yield from _confused(evaluation)
+    yield from _weak(report, evaluation)
+    yield from _left_out(report, evaluation)
+    yield from _uncalibrated(evaluation)
+
+
+def _nothing_held_out(report: Report) -> Iterator[Hint]:
     if report.test is None:
         yield Hint(
             do="Hold out some images.",
@@ -49,7 +56,7 @@ def _nothing_held_out(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
         )
 
 
-def _few_images(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
+def _few_images(evaluation: Evaluation) -> Iterator[Hint]:
     whole = evaluation.figures.get("accuracy") or evaluation.figures.get("subset_accuracy")
     if whole is None or whole.low is None or whole.high is None or whole.high - whole.low <= WIDE:
         return
@@ -61,18 +68,18 @@ def _few_images(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
     )
 
 
-def _absent(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
+def _absent(evaluation: Evaluation) -> Iterator[Hint]:
     if not evaluation.absent:
         return
     names = ", ".join(named(name) for name in evaluation.absent[:3])
     more = f" and {len(evaluation.absent) - 3:,} more" if len(evaluation.absent) > 3 else ""
     yield Hint(
         do=f"Add images of {names}{more} to the test part.",
-        because="None was there, so nothing is known of how well they are recognised.",
+        because="There was none, so nobody knows how well they are recognised.",
     )
 
 
-def _confused(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
+def _confused(evaluation: Evaluation) -> Iterator[Hint]:
     pairs = confusions(evaluation)
     if not pairs or pairs[0].count < 2:
         return
@@ -82,8 +89,8 @@ def _confused(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
     yield Hint(
         do=f"Look at {named(worst.truth)} beside {named(worst.answer)}.",
         because=f"{worst.count:,} of {amount(worst.of, 'image')} of {named(worst.truth)} were taken for "
-        f"{named(worst.answer)}{other_way}. Are some labels wrong? Could a person tell them apart? If so, more images "
-        "of both help most.",
+        f"{named(worst.answer)}{other_way}. Are some labels wrong? Could a person tell them apart? If so, more "
+        "images of both help most.",
     )
 
 
@@ -121,7 +128,7 @@ def _left_out(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
         )
 
 
-def _uncalibrated(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
+def _uncalibrated(evaluation: Evaluation) -> Iterator[Hint]:
     error, perfect = (evaluation.figures.get(name) for name in ("ece", "ece_of_a_perfect_model"))
     if error is None or perfect is None or error.low is None or perfect.value is None:
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fieldmark.evaluation.evaluation import ClassFigures, Evaluation
 from fieldmark.report.report import Report
 
@@ -36,15 +38,22 @@ def judged(report: Report) -> Evaluation | None:
 
 def confusions(evaluation: Evaluation) -> list[Confusion]:
     """What was taken for what (single label), most frequent first; ties in the order of the classes."""
-    if evaluation.task != "single":
+    if evaluation.task != "single" or not evaluation.confusion:
         return []
-    found = [
-        Confusion(truth=evaluation.classes[truth], answer=evaluation.classes[answer], count=count, of=sum(row))
-        for truth, row in enumerate(evaluation.confusion)
-        for answer, count in enumerate(row)
-        if count and truth != answer
+    counts = np.asarray(evaluation.confusion, dtype=np.int64)
+    of = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    truths, answers = np.nonzero(counts)
+    order = np.argsort(-counts[truths, answers], kind="stable")
+    return [
+        Confusion(
+            truth=evaluation.classes[truth],
+            answer=evaluation.classes[answer],
+            count=int(counts[truth, answer]),
+            of=int(of[truth]),
+        )
+        for truth, answer in zip(truths[order], answers[order])
     ]
-    return sorted(found, key=lambda confusion: -confusion.count)
 
 
 def label_counts(evaluation: Evaluation) -> list[LabelCounts]:

@@ -20,7 +20,7 @@ WRONG, RIGHT = (201, 84, 30), (20, 130, 120)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """`count` images; `shade` 0..SHADES for their share of the row, drawn in one colour if `right`, else in another."""
+    """`count` images; `shade` 0..SHADES for their share of the row; `right` and wrong cells differ in colour."""
 
     count: int
     shade: int

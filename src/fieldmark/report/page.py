@@ -63,22 +63,26 @@ def _draw(report: Report, thumbnails: Mapping[str, bytes], limits: Limits) -> st
     evaluation = judged(report)
     train = report.manifest.data.parts.get("train")
     view = {"tiles": []} if evaluation is None else _evaluated(evaluation, thumbnails, limits)
-    return _environment().get_template("page.html").render(
-        view,
-        report=report,
-        manifest=report.manifest,
-        evaluation=evaluation,
-        limits=limits,
-        style=Markup(style),
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        headline=headline(report),
-        hints=hints(report),
-        curves=charts.training_curves(report.epochs, report.best_epoch, report.score_name),
-        skipped=_skipped(report, evaluation),
-        notes=_notes(report, evaluation),
-        command=reproduce(report),
-        learnt=train.per_class if train else None,
-        epochs_shown=charts.MOST_POINTS,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            view,
+            report=report,
+            manifest=report.manifest,
+            evaluation=evaluation,
+            limits=limits,
+            style=Markup(style),
+            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            headline=headline(report),
+            hints=hints(report),
+            curves=charts.training_curves(report.epochs, report.best_epoch, report.score_name),
+            skipped=_skipped(report, evaluation),
+            notes=_notes(report, evaluation),
+            command=reproduce(report),
+            learnt=train.per_class if train else None,
+            epochs_shown=charts.MOST_POINTS,
+        )
     )
 
 

@@ -39,7 +39,7 @@ def summary_lines(report: Report) -> tuple[tuple[str, str], ...]:
 
 
 def seen_how(evaluation: Evaluation) -> str:
-    """"On 372 images it had never seen": what the images were to the model."""
+    """ "On 372 images it had never seen": what the images were to the model."""
     images = amount(evaluation.n, "image")
     match evaluation.part:
         case "test":
@@ -77,7 +77,9 @@ def _tell_labels(evaluation: Evaluation) -> str:
             f"and it found {found.value} in 100 of the labels that were there{_brackets(recall)}."
         )
     if whole and whole.value is not None:
-        return f"{seen_how(evaluation)}, it got every label right {in_100(whole).value} times in 100{_brackets(whole)}."
+        return (
+            f"{seen_how(evaluation)}, it got every label right {in_100(whole).value} times in 100{_brackets(whole)}."
+        )
     return _not_measured(evaluation, whole)
 
 

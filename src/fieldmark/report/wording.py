@@ -29,9 +29,7 @@ WORDING: dict[str, Wording] = {
     "macro_precision": Wording(
         label="Macro precision", meaning="How often an answer is right, averaged over the classes."
     ),
-    "macro_recall": Wording(
-        label="Macro recall", meaning="How much of a class it finds, averaged over the classes."
-    ),
+    "macro_recall": Wording(label="Macro recall", meaning="How much of a class it finds, averaged over the classes."),
     "macro_f1": Wording(
         label="Macro F1", meaning="Being right and finding all, in one figure; every class counts alike."
     ),
@@ -56,12 +54,14 @@ WORDING: dict[str, Wording] = {
     "subset_accuracy": Wording(
         label="Whole answer right", meaning="How often every label of an image is right, none missing or added."
     ),
-    "hamming_loss": Wording(label="Hamming loss", meaning="Share of yes-or-no decisions that are wrong. Low is good."),
+    "hamming_loss": Wording(label="Hamming loss", meaning="Share of yes-or-no answers that are wrong. Low is good."),
     "log_loss": Wording(
         label="Log-loss", meaning="Surprise at the truth, in nats. Low is good; 0 is best.", share=False
     ),
     "brier": Wording(
-        label="Brier score", meaning="Squared distance between stated probability and truth. Low is good.", share=False
+        label="Brier score",
+        meaning="Squared distance between stated probability and truth. Low is good.",
+        share=False,
     ),
     "ece": Wording(
         label="Calibration error",
