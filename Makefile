@@ -32,10 +32,10 @@ demo: $(READY)-train
 	$(BIN)/fieldmark demo --out demo
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
 
 test-slow: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: $(READY)-dev
 	$(BIN)/ruff check .
@@ -49,7 +49,7 @@ clean:
 
 # A change of pins or of extras installs again; a change of source does not, because the install is editable.
 $(READY)-train: $(PINS) | $(VENV)
-	@echo "Installing Fieldmark and all that training needs into $(VENV) (about 1.3 GB, a few minutes once) ..."
+	@echo "Installing Fieldmark and all that training needs into $(VENV) (about 1.6 GB, a few minutes once) ..."
 	$(INSTALL) $(TORCH) --editable ".[train,parquet]"
 	@touch $@
 
@@ -63,7 +63,7 @@ $(READY)-dev: $(PINS) | $(VENV)
 $(VENV):
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || { \
 		echo "Fieldmark needs Python 3.11 or newer, and none was found here."; \
-		echo "  found: $$(python3 --version 2>&1 || true)"; \
+		echo "  found: $(or $(PYTHON),python3), which says: $$($(or $(PYTHON),python3) --version 2>&1)"; \
 		echo "  do:    install one and name it, as in  make PYTHON=/usr/bin/python3.12 $(MAKECMDGOALS)"; \
 		exit 1; }
 	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); else \
