@@ -117,6 +117,8 @@ def test_hints_name_the_evidence() -> None:
     assert "halve" in hints(few)[0].because
     nothing = make.report(make.single(make.CLOTHING, 400), test=None, validation=make.single(make.CLOTHING, 400))
     assert "Hold out" in hints(nothing)[0].do
+    unknown = make.report(make.single(make.CLOTHING, 400), test=None, validation=None)
+    assert "Hold out" in hints(unknown)[0].do
     unsure = make.single(make.CLOTHING, 400, right=9.0)
     figures = unsure.figures | {"ece": make.number(0.2, 0.02, 400)}
     spoilt = make.report(msgspec.structs.replace(unsure, figures=figures), skipped=())
