@@ -63,7 +63,7 @@ $(READY)-dev: $(PINS) | $(VENV)
 $(VENV):
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || { \
 		echo "Fieldmark needs Python 3.11 or newer, and none was found here."; \
-		echo "  found: $(or $(PYTHON),python3), which says: $$($(or $(PYTHON),python3) --version 2>&1)"; \
+		echo "  found: $(or $(PYTHON),python3), which says: $$($(or $(PYTHON),python3) --version 2>&1 | head -1)"; \
 		echo "  do:    install one and name it, as in  make PYTHON=/usr/bin/python3.12 $(MAKECMDGOALS)"; \
 		exit 1; }
 	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); else \
