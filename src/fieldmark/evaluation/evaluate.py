@@ -93,7 +93,7 @@ def _targets_by_name(chosen: Dataset, classes: tuple[str, ...], task: str) -> ND
         )
     index = np.array([at.get(name, -1) for name in chosen.classes], dtype=np.int64)
     if task == "single":
-        return index[chosen.targets]
+        return np.asarray(index[chosen.targets])
     targets = np.zeros((len(chosen), len(classes)), dtype=np.uint8)
     targets[:, index[occurs]] = chosen.targets[:, occurs]
     return targets

@@ -94,7 +94,7 @@ def _per_class(
 
 def _reliability(seen: Outcomes) -> tuple[ReliabilityBin, ...]:
     """The bins that hold a probability; n of `came_true` counts images (single) or image x class pairs (multi)."""
-    said, true = (of.ravel() for of in stated(seen))
+    said, true = stated(seen)[0].ravel(), stated(seen)[1].ravel()
     bins = in_bin(said)
     return tuple(
         ReliabilityBin(
