@@ -15,7 +15,7 @@ from fieldmark.measures.weighted import Weighted
 
 BINS = 15
 SIMULATIONS = 400
-_EDGES = np.linspace(0.0, 1.0, BINS + 1)
+EDGES = np.linspace(0.0, 1.0, BINS + 1)
 
 
 def log_loss(of: Weighted) -> Floats:
@@ -58,7 +58,7 @@ def stated(outcomes: Outcomes) -> tuple[Floats, NDArray[np.bool_]]:
 
 def in_bin(said: Floats) -> NDArray[np.int64]:
     """Which of BINS equal-width bins [low, high) each probability lies in; 1.0 is in the last."""
-    return np.minimum(np.searchsorted(_EDGES, said, side="right") - 1, BINS - 1)
+    return np.minimum(np.searchsorted(EDGES, said, side="right") - 1, BINS - 1)
 
 
 def ece_of_a_perfect_model(outcomes: Outcomes, *, seed: int = 0) -> Estimate:
