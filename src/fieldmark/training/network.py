@@ -8,6 +8,12 @@ from torch import Tensor, nn
 from fieldmark.encoders.row import Encoder
 
 
+def as_input(pixels: Tensor) -> Tensor:
+    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in 0..1, as every encoder takes it."""
+    # Pixels lie in memory as [N, H, W, 3], so the permuted view is channels_last without a copy.
+    return pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+
+
 class Network(nn.Module):
     """uint8 pixels [N, H, W, 3] -> (embedding float32 [N, D], logits float32 [N, C])."""
 
@@ -17,6 +23,5 @@ class Network(nn.Module):
         self.head = head
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        # Pixels lie in memory as [N, H, W, 3], so the permuted view is channels_last without a copy.
-        embedding = self.encoder(pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0)
+        embedding = self.encoder(as_input(pixels))
         return embedding.float(), self.head(embedding).float()
