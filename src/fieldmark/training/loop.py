@@ -71,7 +71,8 @@ def fit(
         checkpoint.clear(run_folder)
     with deterministic(plan.threads):
         accelerator = _accelerator(plan.precision)
-        network.to(memory_format=torch.channels_last).train()
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        network.train()
         model, optimiser = accelerator.prepare(network, optimisers.build(network, plan))
         run = Run(network=network, optimiser=optimiser, plan=plan, folder=run_folder, fingerprint=fingerprint)
         if resume:

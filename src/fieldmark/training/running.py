@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.optim import Optimizer
 

@@ -1,7 +1,7 @@
 """How the learning rate rises and falls, and how its length is fitted to a wall clock.
 
 A schedule is walked by its position in 0..1. With `refits` the pace changes on the way: from each (step, total) on,
-what is left of the schedule is spread over the steps that are left, so the rate never jumps and always reaches nought.
+what is left of the schedule is spread over the steps that are left: the rate never jumps, and always reaches nought.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Pace:
         return True
 
     def affordable(self, step: int, *, scoring_s: float, per_epoch: int) -> int:
-        """Total steps that fit with a scoring after each epoch; 3 % of the time is kept back, machines being noisy."""
+        """Total steps that fit with a scoring after each epoch; 3 % of the time is kept back."""
         left_s = (self.deadline - time.monotonic() - scoring_s) * 0.97
         return step + max(0, int(left_s / (self.step_s + scoring_s / per_epoch)))
 
