@@ -48,6 +48,8 @@ def seen_how(evaluation: Evaluation) -> str:
             return f"On {images}, each judged by a model that had never seen it"
         case "validation":
             return f"On {images} that also helped to choose it"
+        case "train":
+            return f"On {images} that it had learned from"
 
 
 def _tell_classes(evaluation: Evaluation) -> str:
