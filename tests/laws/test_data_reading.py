@@ -27,7 +27,6 @@ def test_a_folder_is_read_in_natural_order_whatever_the_case_of_suffixes(tmp_pat
     assert data.classes == ("a9", "a10", "b")
     assert list(data.targets) == [0, 1, 2, 2, 2]
     assert (data.sizes_px == [9, 7]).all()
-    assert data.notes == ()
 
 
 def test_what_is_left_aside_is_said_and_droppings_are_not(tmp_path: Path) -> None:
