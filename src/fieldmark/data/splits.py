@@ -139,10 +139,10 @@ def _groups_a_class(dataset: Dataset, rows: NDArray[np.bool_], ids: NDArray[np.i
 
 def _has_any(dataset: Dataset, names: dict[str, int]) -> NDArray[np.bool_]:
     wanted = [at for at, name in enumerate(dataset.classes) if name in names]
-    if dataset.task == "single":
-        return np.isin(dataset.targets, wanted)
-    has: NDArray[np.bool_] = dataset.targets[:, wanted].any(axis=1)
-    return has
+    single = dataset.task == "single"
+    return np.asarray(
+        np.isin(dataset.targets, wanted) if single else dataset.targets[:, wanted].any(axis=1), dtype=bool
+    )
 
 
 def _share_out(
