@@ -59,10 +59,15 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A picture that travels with the bundle: same bytes, same pixels, same answer, or something has changed."""
+    """A picture that travels with the bundle: same bytes, same pixels, same answer, or something has changed.
+
+    `tiles` says how far other pixels are off, which a checksum cannot: the output's mean levels (0 to 255) in 4 x 4
+    tiles, row by row, red, green, blue: 48 numbers.
+    """
 
     file: str
     pixels_sha256: str  # of the geometry's output, uint8 [size_px, size_px, 3]
+    tiles: tuple[float, ...]
     probabilities: tuple[float, ...]
 
 

@@ -1,0 +1,48 @@
+"""How good the network is on the validation part: what chooses the best epoch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fieldmark.data.dataset import Task
+from fieldmark.training.losses import loss
+from fieldmark.training.network import Network
+
+SCORING_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """`value` is larger for better: the accuracy (single label) or the loss with its sign turned (multi-label)."""
+
+    value: float
+    loss: float
+    seconds: float
+
+
+def score_name(task: Task) -> str:
+    return "accuracy" if task == "single" else "negative log-loss"
+
+
+def score(network: Network, pixels: NDArray[np.uint8], targets: NDArray[Any], task: Task) -> Score:
+    """Of the network as it is in evaluation mode, on uint8 pixels [N, S, S, 3] and targets as in Dataset."""
+    device = next(network.parameters()).device
+    began = time.monotonic()
+    network.eval()
+    losses, hits = 0.0, 0
+    with torch.inference_mode():
+        for start in range(0, len(pixels), SCORING_BATCH):
+            part = slice(start, start + SCORING_BATCH)
+            truth = torch.from_numpy(np.asarray(targets[part])).to(device)
+            logits = network(torch.from_numpy(np.array(pixels[part])).to(device))[1]
+            losses += float(loss(logits, truth, task)) * len(truth)
+            hits += int((logits.argmax(1) == truth).sum()) if task == "single" else 0
+    network.train()
+    mean = losses / len(pixels)
+    return Score(value=hits / len(pixels) if task == "single" else -mean, loss=mean, seconds=time.monotonic() - began)
