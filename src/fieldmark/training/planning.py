@@ -45,14 +45,18 @@ def plan(
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(pretrained))
     flip, flip_why = _flip(class_names, grey, small)
     asked_flip: bool | Literal["auto"] = "auto" if recipe.flip == "auto" else recipe.flip == "yes"
-    crop, crop_why = (1.0, f"{size_px} px images are shifted instead") if small else (0.35, "keeps most objects whole")
+    crop, crop_why = (
+        (1.0, f"{size_px} px images are shifted instead") if small else (0.35, "keeps most objects whole")
+    )
     fastest, fastest_why = _precision(recipe.precision, threads)
     return (
         Plan(
             epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
             batch=batch,
             optimiser=optimiser,
-            learning_rate=settle("learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)),
+            learning_rate=settle(
+                "learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)
+            ),
             weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
             warmup=recipe.warmup,
             label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
@@ -80,7 +84,9 @@ def _batch(images: int, pretrained: bool) -> int:
 
 
 def _optimiser(pretrained: bool) -> tuple[Literal["sgd", "adamw"], str]:
-    return ("adamw", "gentle on pretrained weights") if pretrained else ("sgd", "best for small networks from scratch")
+    return (
+        ("adamw", "gentle on pretrained weights") if pretrained else ("sgd", "best for small networks from scratch")
+    )
 
 
 def _learning_rate(optimiser: str, batch: int, pretrained: bool) -> tuple[float, str]:
