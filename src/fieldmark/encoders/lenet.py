@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ class LeNet(Encoder):
     """Two 5 x 5 convolutions with pooling, two full layers. float32 [N, 3, S, S] in 0..1 -> float32 [N, 84].
 
     As the paper has it, but for ReLU in place of tanh, plain maximum pooling, full connections between the maps,
-    batch normalisation (Ioffe and Szegedy 2015), and C5 made as large as the input needs (at 32 px it is the paper's).
+    batch normalisation (Ioffe and Szegedy 2015), and C5 made as large as the input needs (at 32 px, the paper's).
     """
 
     embedding_size = 84

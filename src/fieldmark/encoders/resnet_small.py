@@ -58,7 +58,6 @@ class ResNetSmall(Encoder):
         self.standardise = Standardise()
         self.patches = nn.Conv2d(3, first, PATCH_PX, stride=2, padding=1)
         self.patches.weight.requires_grad_(False)
-        nn.init.zeros_(self.patches.bias)
         self.body = nn.Sequential(
             *(nn.ReLU(), ConvolutionBlock(first, first), nn.MaxPool2d(2)),
             *(ConvolutionBlock(first, second), ResidualBlock(second), nn.MaxPool2d(2)),

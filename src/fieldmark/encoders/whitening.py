@@ -45,4 +45,5 @@ def whitening_filters(images: Tensor, side: int, count: int) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
     # The small constant keeps near-constant directions (grey images have many) from being blown up.
     scaled = vectors / torch.sqrt(values.clamp(min=0.0) + 1e-2)
-    return scaled.T.flip(0)[:count].reshape(-1, 3, side, side).to(torch.float32)
+    filters: Tensor = scaled.T.flip(0)[:count].reshape(-1, 3, side, side).to(torch.float32)
+    return filters

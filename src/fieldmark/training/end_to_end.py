@@ -27,7 +27,7 @@ def learn_end_to_end(job: Job) -> Learned:
     if not wanted:
         encoder.learn(job.pixels[job.train[:LEARN_FROM]], job.recipe.seed)
     network = Network(encoder, Linear(encoder.embedding_size, len(job.data.classes)))
-    steps, reasons = plan(job)
+    steps, reasons = plan(job, pretrained=wanted)
     fitted = fit(network, job, steps)
     return Learned(
         network=network,
