@@ -51,10 +51,10 @@ def cache_pixels(
     key = _key(data, geometry)
     index = _whole(folder, key)
     if index is None:
-        with _cleared_on_error(folder):
+        with _nothing_left_on_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
             index = _decode_all(data, geometry, folder, key, threads=threads, progress=progress)
-    pixels = np.load(folder / PIXELS, mmap_mode="r")
+    pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
     unreadable = index.unreadable
     kept = np.array([row for row in range(len(data)) if row not in unreadable], np.int64)
     skipped = tuple(Skipped(file=str(data.files[row]), unreadable=why) for row, why in sorted(unreadable.items()))
@@ -119,17 +119,17 @@ def _whole(folder: Path, key: str) -> _Index | None:
 
 
 @contextmanager
-def _cleared_on_error(folder: Path) -> Iterator[None]:
-    """Nothing half written is left, whatever ends the writing; a full disk becomes an OutputError."""
-    (folder / INDEX).unlink(missing_ok=True)
+def _nothing_left_on_error(folder: Path) -> Iterator[None]:
+    """Whatever ends the writing, no half of it stays; a full disk becomes an OutputError."""
     try:
+        (folder / INDEX).unlink(missing_ok=True)
         yield
-    except BaseException as error:
-        (folder / PIXELS).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"the pixel cache could not be written: {error}",
-                where=str(folder / PIXELS),
-                do="free some space, or name another folder for the run",
-            ) from error
-        raise
+    except OSError as error:
+        raise OutputError(
+            f"the pixel cache could not be written: {error}",
+            where=str(folder / PIXELS),
+            do="free some space, or name another folder for the run",
+        ) from error
+    finally:
+        if not (folder / INDEX).is_file():
+            (folder / PIXELS).unlink(missing_ok=True)

@@ -8,51 +8,49 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fieldmark.data.loading import usable_cores
 from fieldmark.errors import UsageError
+from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan
 from fieldmark.training.precision import Precision, fastest_precision
-from fieldmark.training.recipe import Recipe
 
 SMALL_PX = 64  # up to here pictures are icons and digits: shifted by pixels instead of cropped and resized
+LOOKED_AT = 1000  # images that tell whether all are grey
 V = TypeVar("V")
 
 
-def plan(
-    recipe: Recipe,
-    *,
-    pretrained: bool,
-    size_px: int,
-    images: int,
-    class_names: tuple[str, ...],
-    grey: bool,
-    threads: int,
-) -> tuple[Plan, tuple[str, ...]]:
-    """The recipe with nothing left to decide for the training loop, and one line for each choice that was made.
+def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
+    """The job's recipe with nothing left to decide for the training loop, and one line for each choice that was made.
 
-    `images` are those of the training part; `grey` whether all of them are (see `all_grey`); `threads` what "auto"
-    means here. UsageError for a setting that cannot be followed on this machine.
+    UsageError for a setting that cannot be followed on this machine.
     """
+    recipe, size_px, images = job.recipe, job.choice.geometry.size_px, len(job.train)
+    threads = usable_cores() if recipe.threads == "auto" else recipe.threads
     choices: list[str] = []
 
     def settle(name: str, asked: V | Literal["auto"], value: V, why: str) -> V:
         if asked != "auto":
-            return asked  # type: ignore[return-value]  # V may be str: mypy cannot tell "auto" from it
+            return asked
         choices.append(f"{name} = {value}: {why}")
         return value
 
     small = size_px <= SMALL_PX
     batch = settle("batch", recipe.batch, _batch(images, pretrained), f"about 40 steps or more from {images} images")
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(pretrained))
-    flip, flip_why = _flip(class_names, grey, small)
+    flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
     asked_flip: bool | Literal["auto"] = "auto" if recipe.flip == "auto" else recipe.flip == "yes"
-    crop, crop_why = (1.0, f"{size_px} px images are shifted instead") if small else (0.35, "keeps most objects whole")
+    crop, crop_why = (
+        (1.0, f"{size_px} px images are shifted instead") if small else (0.35, "keeps most objects whole")
+    )
     fastest, fastest_why = _precision(recipe.precision, threads)
     return (
         Plan(
             epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
             batch=batch,
             optimiser=optimiser,
-            learning_rate=settle("learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)),
+            learning_rate=settle(
+                "learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)
+            ),
             weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
             warmup=recipe.warmup,
             label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
@@ -68,19 +66,20 @@ def plan(
     )
 
 
-def all_grey(pixels: NDArray[np.uint8], sample: int = 1000) -> bool:
-    """Whether up to `sample` evenly spread images of uint8 [N, S, S, 3] all have three equal channels."""
-    chosen = np.linspace(0, len(pixels) - 1, min(sample, len(pixels))).astype(np.int64)
-    return all(bool((image == image[..., :1]).all()) for image in (pixels[row] for row in chosen))
+def all_grey(pixels: NDArray[np.uint8]) -> bool:
+    """Whether all images of uint8 [N, S, S, 3] have three equal channels."""
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _batch(images: int, pretrained: bool) -> int:
     most = 32 if pretrained else 128
-    return max(8, min(most, 2 ** int(np.log2(max(1, images / 40)))))
+    return max(8, min(most, 2 ** (max(1, images // 40).bit_length() - 1)))
 
 
 def _optimiser(pretrained: bool) -> tuple[Literal["sgd", "adamw"], str]:
-    return ("adamw", "gentle on pretrained weights") if pretrained else ("sgd", "best for small networks from scratch")
+    return (
+        ("adamw", "gentle on pretrained weights") if pretrained else ("sgd", "best for small networks from scratch")
+    )
 
 
 def _learning_rate(optimiser: str, batch: int, pretrained: bool) -> tuple[float, str]:

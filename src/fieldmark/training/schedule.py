@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 
 Refits = tuple[tuple[int, int], ...]
 
@@ -31,14 +30,13 @@ def position(step: int, refits: Refits) -> float:
     return reached
 
 
-@dataclass(kw_only=True)
 class Pace:
-    """The speed of late, and what it allows before `deadline` (seconds of `time.monotonic`), from `step` on."""
+    """The speed of late, and what it allows before `deadline` (seconds of `time.monotonic`); begun at `step`."""
 
-    deadline: float
-    step: int
-    since: float = field(default_factory=time.monotonic)
-    step_s: float = 0.0
+    def __init__(self, deadline: float, step: int) -> None:
+        self.deadline = deadline
+        self.since, self.step = time.monotonic(), step
+        self.step_s = 0.0
 
     def measure(self, step: int) -> bool:
         """Called after each step; True where the speed was measured anew: after two seconds, then every five."""
