@@ -42,7 +42,8 @@ def split(
     part = dataset.split.copy()
     part[pool] = "train"
     ids = group_ids(dataset)
-    _follow_given(part, pool, ids, dataset.split, only_blank=bool(blank.any()))
+    if blank.any():
+        _follow_given(part, pool, ids, dataset.split)
     notes = _leaks(dataset)
     if len(receivers) > 1:
         small = _small(dataset, pool, ids, len(receivers), asked)
@@ -105,16 +106,11 @@ def _check_shares(shares: tuple[float, float, float]) -> None:
 
 
 def _follow_given(
-    part: NDArray[np.object_],
-    pool: NDArray[np.bool_],
-    ids: NDArray[np.int64],
-    given: NDArray[np.object_],
-    only_blank: bool,
+    part: NDArray[np.object_], pool: NDArray[np.bool_], ids: NDArray[np.int64], given: NDArray[np.object_]
 ) -> None:
     # A row without a part goes where its group already is; training first, so that no test image is trained on.
-    if only_blank:
-        for name in ("validation", "test"):
-            part[pool & np.isin(ids, ids[given == name]) & ~np.isin(ids, ids[given == "train"])] = name
+    for name in ("validation", "test"):
+        part[pool & np.isin(ids, ids[given == name]) & ~np.isin(ids, ids[given == "train"])] = name
 
 
 def _small(
