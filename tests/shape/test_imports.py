@@ -21,6 +21,7 @@ PUBLIC_NAMES = [
     "FieldmarkError",
     "Recipe",
     "__version__",
+    "demonstrate",
     "evaluate",
     "load",
     "read",
@@ -67,7 +68,8 @@ def test_import_fieldmark_brings_no_package_at_all():
 def test_help_brings_nothing_that_reads_or_judges_images():
     brought = _fresh(
         "from fieldmark.cli.main import main\n"
-        "try: main(['--help'])\n"
+        "sys.argv[1:] = ['--help']\n"
+        "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "print(*sorted({'numpy', 'PIL', 'onnxruntime', 'jinja2', 'torch', 'rich'} & set(sys.modules)))"
     )

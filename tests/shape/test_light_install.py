@@ -29,9 +29,6 @@ answers = fieldmark.load(bundle).predict_many(files)
 print(json.dumps([[answer.labels[0], float(answer.probabilities.max())] for answer in answers]))
 """
 
-# One worker runs all three, so that the install is made once.
-pytestmark = [pytest.mark.index, pytest.mark.xdist_group("light install")]
-
 
 def _run(*command: object, **environment: str) -> str:
     done = subprocess.run(
@@ -61,33 +58,28 @@ def _index_or_skip(python: Path, folder: Path) -> None:
         pytest.skip(f"THE LIGHT INSTALL WAS NOT TESTED: no package index here ({why})")
 
 
-@pytest.fixture(scope="module")
-def light(tmp_path_factory) -> Path:
+def _installed(folder: Path) -> Path:
     """The Python of an environment with the light core in it and nothing else."""
-    folder = tmp_path_factory.mktemp("light")
     _run(sys.executable, "-m", "venv", folder / "venv")
     python = folder / "venv" / "bin" / "python"
     _index_or_skip(python, folder)
     # A copy is built, because building leaves folders beside the source.
-    shutil.copytree(ROOT / "src", folder / "source" / "src")
+    shutil.copytree(
+        ROOT / "src", folder / "source" / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__")
+    )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "source" / name)
     _run(python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", folder / "source")
     return python
 
 
-def test_it_is_small_and_has_nothing_heavy(light):
-    venv = light.parents[1]
-    files = [file for file in venv.rglob("*") if file.is_file() and not file.is_symlink()]
+def _is_small_and_has_nothing_heavy(light: Path) -> None:
+    files = [file for file in light.parents[1].rglob("*") if file.is_file() and not file.is_symlink()]
     size_mb = sum(file.stat().st_size for file in files) / 1e6
     assert 50 < size_mb < MOST_MB
     found = _run(light, "-c", f"import importlib.util as u; print([n for n in {HEAVY!r} if u.find_spec(n)])")
     assert found.strip() == "[]"
     _run(light, "-m", "pip", "check")
-
-
-def test_its_command_line_answers(light):
-    assert "predict" in _run(light.parent / "fieldmark", "--help")
 
 
 def _stripes(folder: Path) -> list[Path]:
@@ -105,11 +97,11 @@ def _stripes(folder: Path) -> list[Path]:
     return files
 
 
-def test_it_answers_as_the_whole_install_does(light, tmp_path):
-    files = _stripes(tmp_path / "stripes")
-    bundle = tmp_path / "stripes.fieldmark"
+def _answers_as_the_whole_install_does(light: Path, folder: Path) -> None:
+    files = _stripes(folder / "stripes")
+    bundle = folder / "stripes.fieldmark"
     source = {"PYTHONPATH": str(ROOT / "src")}
-    train = ("train", tmp_path / "stripes", "--model", "hog", "--head", "logistic", "--out", bundle, "--json")
+    train = ("train", folder / "stripes", "--model", "hog", "--head", "logistic", "--out", bundle, "--json")
     trained = json.loads(_run(sys.executable, "-m", "fieldmark", *train, **source))
     assert trained["test"]["accuracy"]["value"] > 0.8
     whole = json.loads(_run(sys.executable, "-c", PREDICT, bundle, *files, **source))
@@ -117,3 +109,12 @@ def test_it_answers_as_the_whole_install_does(light, tmp_path):
     assert [label for label, _ in alone] == [label for label, _ in whole]
     assert len({label for label, _ in alone}) == 3
     np.testing.assert_allclose([p for _, p in alone], [p for _, p in whole], atol=1e-6)
+
+
+@pytest.mark.index
+def test_the_light_core_alone_is_small_and_answers_as_the_whole_install_does(tmp_path):
+    """One test and not three, because the install is what takes the time."""
+    light = _installed(tmp_path)
+    _is_small_and_has_nothing_heavy(light)
+    assert "predict" in _run(light.parent / "fieldmark", "--help")
+    _answers_as_the_whole_install_does(light, tmp_path)

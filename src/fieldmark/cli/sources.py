@@ -46,7 +46,7 @@ def find_sources(words: Sequence[str]) -> Sources:
 def _matches(word: str) -> list[str]:
     if Path(word).exists():
         return [word]
-    matches = sorted(glob.iglob(word, recursive=True)) if glob.has_magic(word) else []
+    matches = sorted(glob.iglob(word, recursive=True)) if glob.has_magic(word) else []  # noqa: PTH207  (absolute patterns)
     if not matches:
         what = "nothing matches" if glob.has_magic(word) else "there is no such file or folder"
         raise DataError(what, where=word, do="check the spelling and the folder that you are in")

@@ -44,17 +44,13 @@ class Found:
         """What was left aside, in words."""
         notes = []
         if self.others:
-            kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(self.others.items()))
-            notes.append(f"{self.others.total():,} files that are no pictures were left aside ({kinds})")
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.others.items()))
+            notes.append(f"files that are no pictures were left aside: {kinds}")
         if self.unlabelled:
-            where = shown(self.unlabelled)
-            notes.append(
-                f"{len(self.unlabelled):,} pictures lie beside the class folders, have no label and were left out: {where}"
-            )
+            names = f"{len(self.unlabelled):,} ({shown(self.unlabelled)})"
+            notes.append(f"pictures beside the class folders have no label and were left out: {names}")
         if self.barren:
-            notes.append(
-                f"{len(self.barren):,} class folders hold no picture and are no classes: {shown(self.barren)}"
-            )
+            notes.append(f"folders without a picture are no classes: {shown(self.barren)}")
         return tuple(notes)
 
 

@@ -25,9 +25,9 @@ from fieldmark.data.picture import Pixels
 
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 while its shorter side keeps DRAFT_MARGIN times the pixels that the
 # geometry takes from it, and where both sides divide evenly. DRAFT_TOLERANCE bounds what that changes in a photo, as
-# (mean, largest) absolute difference of 8-bit values from the full decode. Measured, worst of each: 24 clothing photos
-# enlarged 4, 5 and 8 times with noise, to 224 px: 0.36 and 4; 60 of them as they are (256 px, compressed to a hard
-# quality of 75), to 64 px: 1.4 and 11. A margin of 1 gave 3.1 and 30.
+# (mean, largest) absolute difference of 8-bit values from the full decode. Measured, the worst of each: 24 clothing
+# photos enlarged 4, 5 and 8 times with noise, to 224 px: 0.36 and 4; 60 of them as they are (256 px, quality 75), to
+# 64 px: 1.4 and 11. With a margin of 1: 3.1 and 30.
 DRAFT_MARGIN = 2
 DRAFT_TOLERANCE = (2.0, 24)
 

@@ -114,8 +114,18 @@ def _dataset(listing: Listing, seen: Sequence[_Seen | Unreadable], skipped: tupl
         task=listing.task,
         metadata={name: _column(column, rows) for name, column in listing.metadata.items()},
         skipped=skipped,
-        notes=listing.notes + gone,
+        notes=listing.notes + gone + _contradictions(listing, good),
     )
+
+
+def _contradictions(listing: Listing, good: Sequence[tuple[int, _Seen]]) -> tuple[str, ...]:
+    first: dict[str, int] = {}
+    pairs = [
+        f"{listing.files[earlier]} = {listing.files[row]}"
+        for row, found in good
+        if listing.labels[earlier := first.setdefault(found.content, row)] != listing.labels[row]
+    ]
+    return (f"byte-identical images with different labels: {len(pairs):,} ({shown(pairs)})",) if pairs else ()
 
 
 def _targets(labels: Sequence[tuple[str, ...]], classes: tuple[str, ...], *, multi: bool) -> NDArray[np.generic]:
@@ -150,12 +160,18 @@ def _unreadable(path: Path, skipped: Sequence[Skipped], total: int) -> DataError
 def _refuse_labels_never_trained(dataset: Dataset, path: Path) -> None:
     if not (dataset.split == "train").any():
         return
-    one_hot = dataset.targets if dataset.task == "multi" else np.eye(len(dataset.classes), dtype=int)[dataset.targets]
-    known = one_hot[(dataset.split == "train") | (dataset.split == "")].any(axis=0)
+    known = _counts(dataset, (dataset.split == "train") | (dataset.split == "")) > 0
     for part in ("validation", "test"):
-        counts = one_hot[dataset.split == part].sum(axis=0)
+        counts = _counts(dataset, dataset.split == part)
         strangers = [f"{dataset.classes[at]} ({counts[at]})" for at in np.flatnonzero((counts > 0) & ~known)]
         if strangers:
             what = f"{part} has labels that training never saw, with so many images: {shown(strangers, 10)}"
             do = "add training images of them, or take them out; look for a class that is spelt in two ways"
             raise DataError(what, where=str(path), do=do)
+
+
+def _counts(dataset: Dataset, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    targets = dataset.targets[rows]
+    if dataset.task == "single":
+        return np.bincount(targets, minlength=len(dataset.classes))
+    return np.asarray(targets.sum(axis=0), dtype=np.int64)

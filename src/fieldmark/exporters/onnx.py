@@ -34,6 +34,8 @@ def _trace(network: nn.Module, example: torch.Tensor, path: Path) -> None:
         # its end, and says what tracing takes for constant; what that does to answers is for parity to show.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        # It also tells of constants that it left as they were, which costs nothing but a few bytes.
+        warnings.filterwarnings("ignore", message="Constant folding", category=UserWarning)
         torch.onnx.export(
             network,
             (example,),

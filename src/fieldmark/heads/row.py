@@ -3,6 +3,7 @@ embedding float32 [N, D] -> logits float32 [N, C], so that it exports like every
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -26,6 +27,9 @@ class Labelled:
     task: Task
 
 
+Settings = Mapping[str, float | int | str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedHead:
     """`module` maps embedding to logits; `choices` say what was chosen, between what and by which evidence
@@ -33,13 +37,20 @@ class FittedHead:
 
     module: nn.Module
     choices: tuple[str, ...] = ()
-    settings: dict[str, float | int | str] | None = None
+    settings: Settings | None = None
 
 
 class Fit(Protocol):
+    def __call__(self, data: Labelled, *, seed: int, settings: Settings | None = None) -> FittedHead: ...
+
+
+class Library(Protocol):
+    """The source library's own answer: fitted on the same data with the chosen settings, asked about `asked`
+    float32 [M, D] -> scores [M, C] that rank the classes (multi: the labels' signs) as the logits should."""
+
     def __call__(
-        self, data: Labelled, *, seed: int, settings: dict[str, float | int | str] | None = None
-    ) -> FittedHead: ...
+        self, data: Labelled, settings: Settings, seed: int, asked: NDArray[np.float32]
+    ) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +61,7 @@ class HeadRow:
     fit: Fit
     one_image_class: Literal["learns", "may be lost"]
     discrete: bool = False  # logits move in steps (trees, neighbours), so a probability gap may be large
+    library: Library | None = None  # what the contract test holds the head against
 
 
 HEADS: Table[HeadRow] = Table.folder("head", "fieldmark.heads")

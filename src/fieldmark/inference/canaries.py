@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Literal
 
@@ -81,7 +81,8 @@ def check(classifier: Classifier) -> CheckResult:
     A canary is ok where its file is intact, the largest probability gap is at most 1e-4 and the answer the same.
     Pixels that differ a little are said, and fail nothing as long as the answers hold.
     """
-    results = tuple(_check_one(classifier, canary) for canary in classifier.bundle.manifest.canaries)
+    sums = read_sums(classifier.bundle.path)
+    results = tuple(_check_one(classifier, canary, sums) for canary in classifier.bundle.manifest.canaries)
     if not results:
         return CheckResult(ok=False, canaries=(), words=("this bundle has no canaries: nothing can be compared",))
     bad = [result.file for result in results if not result.ok]
@@ -93,9 +94,9 @@ def check(classifier: Classifier) -> CheckResult:
     return CheckResult(ok=not bad, canaries=results, words=tuple(words))
 
 
-def _check_one(classifier: Classifier, canary: Canary) -> CanaryResult:
+def _check_one(classifier: Classifier, canary: Canary, sums: Mapping[str, str]) -> CanaryResult:
     path = classifier.bundle.path / canary.file
-    intact = path.is_file() and sha256_of(path) == read_sums(classifier.bundle.path).get(canary.file)
+    intact = path.is_file() and sha256_of(path) == sums.get(canary.file)
     pixels = load_file(path, classifier.bundle.manifest.geometry)
     words = [] if intact else ["its file was altered"]
     if isinstance(pixels, Unreadable):

@@ -25,8 +25,7 @@ class Hint:
 def hints(report: Report, most: int = 3) -> tuple[Hint, ...]:
     """The `most` first hints of: no test part, too few test images, absent classes, the worst confusion, the
     weakest class, files left out, stated certainty that is off; where there is little of that, what to try then."""
-    evaluation = judged(report)
-    found = [] if evaluation is None else list(_seen(report, evaluation))
+    found = list(_seen(report, judged(report)))
     if len(found) < 2:
         found.append(
             Hint(
@@ -37,8 +36,11 @@ def hints(report: Report, most: int = 3) -> tuple[Hint, ...]:
     return tuple(found[:most])
 
 
-def _seen(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
-    yield from _nothing_held_out(report)
+def _seen(report: Report, evaluation: Evaluation | None) -> Iterator[Hint]:
+    if report.test is None:
+        yield _hold_out(flattered=evaluation is not None)
+    if evaluation is None:
+        return
     yield from _few_images(evaluation)
     yield from _absent(evaluation)
     yield from _confused(evaluation)
@@ -47,13 +49,14 @@ def _seen(report: Report, evaluation: Evaluation) -> Iterator[Hint]:
     yield from _uncalibrated(evaluation)
 
 
-def _nothing_held_out(report: Report) -> Iterator[Hint]:
-    if report.test is None:
-        yield Hint(
-            do="Hold out some images.",
-            because="These figures come from images that helped to choose the model, so they flatter it. Put images "
-            "that it never sees into a test folder, or use --folds 5 if there are few.",
-        )
+def _hold_out(flattered: bool) -> Hint:
+    flattery = "These figures come from images that helped to choose the model, so they flatter it."
+    unknown = "Without them nobody knows how good it is."
+    return Hint(
+        do="Hold out some images.",
+        because=f"{flattery if flattered else unknown} Put images that it never sees into a test folder, or use "
+        "--folds 5 if there are few.",
+    )
 
 
 def _few_images(evaluation: Evaluation) -> Iterator[Hint]:
@@ -61,10 +64,11 @@ def _few_images(evaluation: Evaluation) -> Iterator[Hint]:
     if whole is None or whole.low is None or whole.high is None or whole.high - whole.low <= WIDE:
         return
     width = hundredths(whole.high - whole.low)
+    more = f"About {4 * whole.n:,} would halve it." if whole.n >= 25 else "A hundred would say much more."
     yield Hint(
         do="Test on more images.",
         because=f"The interval is {width} points wide because only {amount(whole.n, 'image')} "
-        f"{'was' if whole.n == 1 else 'were'} judged. About {4 * whole.n:,} would halve it.",
+        f"{'was' if whole.n == 1 else 'were'} judged. {more}",
     )
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 from fieldmark.evaluation.evaluation import Evaluation
 
 READABLE = 30  # classes; a table of more cells is a picture, not a text
-PICTURE_PX = 500  # longest side of that picture; several classes share a pixel beyond it
+PICTURE_PX = 250  # longest side of that picture; several classes share a pixel beyond it
 SHADES = 9
-WRONG, RIGHT = (201, 84, 30), (20, 130, 120)
+WRONG, RIGHT = (219, 98, 40), (30, 150, 137)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def _png(levels: NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(levels).convert("P")
     shades = [*([WRONG] * (SHADES + 1)), *([RIGHT] * (SHADES + 1))]
     image.putpalette(bytes(part for colour in shades for part in colour))
-    opacity = [0, *(55 + 200 * shade // SHADES for shade in range(1, SHADES + 1))]
+    opacity = [0, *(90 + 165 * shade // SHADES for shade in range(1, SHADES + 1))]
     png = io.BytesIO()
     image.save(png, "PNG", optimize=True, transparency=bytes([*opacity, *opacity]))
     return png.getvalue()

@@ -39,7 +39,7 @@ def summary_lines(report: Report) -> tuple[tuple[str, str], ...]:
 
 
 def seen_how(evaluation: Evaluation) -> str:
-    """ "On 372 images it had never seen": what the images were to the model."""
+    """What the images were to the model: On 372 images it had never seen."""
     images = amount(evaluation.n, "image")
     match evaluation.part:
         case "test":
@@ -65,7 +65,7 @@ def _tell_classes(evaluation: Evaluation) -> str:
 def _tell_counts(accuracy: Estimate, right: int) -> str:
     often = "all of them" if right == accuracy.n else "none of them" if right == 0 else f"{right} of them"
     said = in_100(accuracy)
-    outlook = f"; of 100 new ones expect {said.between} right" if said.low else ""
+    outlook = f"; of 100 new ones expect {said.between} right" if said.between else ""
     return f"it named the right class for {often if accuracy.n > 1 else f'{right} of 1'}{outlook}"
 
 
@@ -121,7 +121,7 @@ def _not_measured(evaluation: Evaluation, estimate: Estimate | None) -> str:
 
 def _brackets(estimate: Estimate) -> str:
     said = in_100(estimate)
-    return f" ({said.between})" if said.low else ""
+    return f" ({said.between})" if said.between else ""
 
 
 def _line(name: str, estimate: Estimate) -> str:

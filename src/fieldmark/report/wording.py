@@ -20,6 +20,9 @@ class Wording:
 
 WORDING: dict[str, Wording] = {
     "accuracy": Wording(label="Accuracy", meaning="How often its first answer is right."),
+    "top_3_accuracy": Wording(
+        label="Right within three", meaning="How often the right class is among its first three answers."
+    ),
     "top_5_accuracy": Wording(
         label="Right within five", meaning="How often the right class is among its first five answers."
     ),
@@ -94,7 +97,8 @@ class Said:
 
     @property
     def between(self) -> str:
-        return f"between {self.low} and {self.high}" if self.low else ""
+        """The interval in words; empty where there is none, or where the bootstrap never saw another value."""
+        return f"between {self.low} and {self.high}" if self.low != self.high else ""
 
 
 def in_100(estimate: Estimate) -> Said:

@@ -1,6 +1,6 @@
 """Where a training run stands, on disk: tensors as safetensors, the rest as JSON. No pickle.
 
-A checkpoint is a folder `step-00001234`, written beside and renamed into place, so that it is whole or not there.
+A checkpoint is a folder `checkpoint-00001234` (its step), written beside and renamed into place: whole, or not there.
 The newest two are kept; each names the checksum of its tensors, so that damage is seen and the one before it used.
 """
 
@@ -21,7 +21,6 @@ from fieldmark.errors import OutputError, UsageError
 from fieldmark.report.report import Epoch
 from fieldmark.training.plan import Plan
 
-FOLDER = "checkpoints"
 TENSORS, STANDING = "tensors.safetensors", "standing.json"
 KEPT = 2
 
@@ -48,9 +47,8 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def save(run_folder: Path, standing: Standing, tensors: Mapping[str, Tensor]) -> None:
     """Write one checkpoint and drop all but the newest two. OutputError where the disk will not take it."""
-    folder = run_folder / FOLDER
-    final = folder / f"step-{standing.step:08d}"
-    draft = folder / f".writing-{final.name}"
+    final = run_folder / f"checkpoint-{standing.step:08d}"
+    draft = run_folder / f".writing-{final.name}"
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -61,7 +59,7 @@ def save(run_folder: Path, standing: Standing, tensors: Mapping[str, Tensor]) ->
             _flush(file)
         shutil.rmtree(final, ignore_errors=True)
         draft.rename(final)
-        _flush(folder)
+        _flush(run_folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise OutputError(
@@ -88,7 +86,7 @@ def load(run_folder: Path) -> tuple[Standing, dict[str, Tensor]]:
             damaged.append(f"{folder.name} is damaged ({error})")
     raise UsageError(
         "no checkpoint to resume from" + "".join(f"; {passed}" for passed in damaged),
-        where=str(run_folder / FOLDER),
+        where=str(run_folder),
         do="start again without --resume",
     )
 
@@ -98,13 +96,8 @@ def exists(run_folder: Path) -> bool:
     return bool(_newest_first(run_folder))
 
 
-def clear(run_folder: Path) -> None:
-    """Forget an earlier run's checkpoints, for a run that starts anew."""
-    shutil.rmtree(run_folder / FOLDER, ignore_errors=True)
-
-
 def _newest_first(run_folder: Path) -> list[Path]:
-    return sorted((run_folder / FOLDER).glob("step-*"), reverse=True)
+    return sorted(run_folder.glob("checkpoint-*"), reverse=True)
 
 
 def _sha256(file: Path) -> str:

@@ -155,7 +155,7 @@ def _folds(recipe: Recipe, method: str, data: Dataset, reasons: list[str]) -> in
     folds = DEFAULT_FOLDS if method == "probe" and len(data) < FEW_IMAGES and not held_out else 0
     if folds:
         reasons.append(
-            f"folds = {folds}: {len(data)} images (below {FEW_IMAGES}) and no test part, so every image is tested once"
+            f"folds = {folds}: {len(data)} images (below {FEW_IMAGES}) and no test part: each is tested once"
         )
     return folds
 
@@ -165,8 +165,9 @@ def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, fol
         default = Recipe()
         idle = [name for name in LOOP_FIELDS if getattr(recipe, name) != getattr(default, name)]
         if idle:
+            flags = ", ".join("--" + name.replace("_", "-") for name in idle)
             raise UsageError(
-                f"{', '.join('--' + name.replace('_', '-') for name in idle)} would have no effect: a probe has no training loop",
+                f"{flags} would have no effect: a probe has no training loop",
                 where=f"method = probe, {idle[0]} = {getattr(recipe, idle[0])}",
                 do="drop the setting, or train the network with --method network",
             )

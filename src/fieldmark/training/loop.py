@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +14,13 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fieldmark.data.dataset import Task
+from fieldmark.data.fingerprint import fingerprint
 from fieldmark.errors import UsageError
-from fieldmark.progress import Progress, silent
 from fieldmark.report.report import Epoch
-from fieldmark.training import checkpoint, optimisers
+from fieldmark.training import optimisers
 from fieldmark.training.augment import augment
 from fieldmark.training.determinism import deterministic, seed_of
+from fieldmark.training.job import Job
 from fieldmark.training.losses import loss
 from fieldmark.training.network import Network
 from fieldmark.training.plan import Plan
@@ -31,6 +29,7 @@ from fieldmark.training.schedule import Pace, position, rate, refit
 from fieldmark.training.scoring import score, score_name
 
 FEWEST_STEPS = 10  # a budget that allows fewer is refused
+FIRST_SIDES = 2**32  # no epoch has this number, so its order is free to say which side of an image comes first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,54 +44,38 @@ class Fitted:
     notes: tuple[str, ...] = ()
 
 
-def fit(
-    network: Network,
-    pixels: NDArray[np.uint8],
-    targets: NDArray[Any],
-    validation_pixels: NDArray[np.uint8],
-    validation_targets: NDArray[Any],
-    task: Task,
-    plan: Plan,
-    *,
-    run_folder: Path | None = None,
-    fingerprint: str = "",
-    deadline: float | None = None,
-    resume: bool = False,
-    progress: Progress = silent,
-) -> Fitted:
-    """Train `network` on uint8 pixels [N, S, S, 3] and targets as in Dataset; leave the best epoch's weights in it.
+def fit(network: Network, job: Job, plan: Plan) -> Fitted:
+    """Train `network` on the job's training rows; leave the best epoch's weights in it, on the CPU, in eval mode.
 
-    `run_folder` receives checkpoints; with `resume` the newest one's plan and state are taken up, and the weights
-    come out as if the run had never stopped. `fingerprint` is of the data: a checkpoint of other data is refused.
-    `deadline` (seconds of `time.monotonic`) fits the schedule to the speed that is seen: the learning rate still
-    falls to nought. UsageError: a budget for next to nothing, nothing to resume, a loss that is no number.
+    Checkpoints go to the job's run folder; with `resume` the newest one's plan and state are taken up, and the
+    weights come out as if the run had never stopped. A `deadline` fits the schedule to the speed that is seen: the
+    learning rate still falls to nought. UsageError: a budget for next to nothing, a checkpoint of other data, a loss
+    that is no number.
     """
-    if run_folder is not None and not resume:
-        checkpoint.clear(run_folder)
     with deterministic(plan.threads):
         accelerator = _accelerator(plan.precision)
-        network.to(memory_format=torch.channels_last).train()
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+        network.train()
         model, optimiser = accelerator.prepare(network, optimisers.build(network, plan))
-        run = Run(network=network, optimiser=optimiser, plan=plan, folder=run_folder, fingerprint=fingerprint)
-        if resume:
+        run = Run(network, optimiser, plan, folder=job.run_folder, fingerprint=fingerprint(job.data))
+        if job.resume:
             run.resume()
-        plan, per_epoch = run.plan, max(1, len(pixels) // run.plan.batch)
+        plan, per_epoch = run.plan, max(1, len(job.train) // run.plan.batch)
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
-        pace = None if deadline is None else Pace(deadline=deadline, step=run.step)
-        scoring_s, began = 0.0, (time.monotonic(), run.step)
+        pace = None if job.deadline is None else Pace(job.deadline, run.step)
+        began, scoring_s = (time.monotonic(), run.step), 0.0
 
         while run.step < refits[-1][1] and not run.tired:
             epoch, index = divmod(run.step, per_epoch)
-            rows = _order(len(pixels), plan.seed, epoch)[index * plan.batch : (index + 1) * plan.batch]
             generator = torch.manual_seed(seed_of(plan.seed, run.step))  # dropout draws from it too
-            mirrored = _mirrored(len(pixels), rows, epoch, plan)
-            views = augment(torch.from_numpy(pixels[rows]), mirrored, plan, generator)
-            truth = torch.from_numpy(targets[rows]).to(accelerator.device)
+            pixels, truth, mirrored = _batch(job, plan, epoch, index)
+            views = augment(pixels, mirrored, plan, generator)
             learning_rate = plan.learning_rate * rate(position(run.step, refits), plan.warmup)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate
 
-            value = loss(model(views.to(accelerator.device))[1], truth, task, smoothing=plan.label_smoothing)
+            logits = model(views.to(accelerator.device))[1]
+            value = loss(logits, truth.to(accelerator.device), job.data.task, smoothing=plan.label_smoothing)
             optimiser.zero_grad()
             accelerator.backward(value)
             optimiser.step()
@@ -104,19 +87,18 @@ def fit(
                 run.plan = replace(plan, refits=refits, epochs=refits[-1][1] / per_epoch)
             ended = run.step % per_epoch == 0 or run.step == refits[-1][1]
             if ended:
-                reached = score(network, validation_pixels, validation_targets, task)
+                reached = score(network, job.pixels, job.data.targets, job.validation, job.data.task)
                 run.scored(reached, steps=index + 1, learning_rate=learning_rate)
                 scoring_s = reached.seconds
             run.save_when_due(epoch_ended=ended)
-            progress("train", run.step, refits[-1][1], _remark(run, refits[-1][1], began))
+            job.progress("train", run.step, refits[-1][1], _remark(run, refits[-1][1], began))
 
         run.save()
         accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         network.load_state_dict(run.best)
         network.cpu().eval()
-    return Fitted(
-        epochs=run.epochs, best_epoch=run.best_epoch, score_name=score_name(task), plan=run.plan, notes=run.notes
-    )
+    name = score_name(job.data.task)
+    return Fitted(epochs=run.epochs, best_epoch=run.best_epoch, score_name=name, plan=run.plan, notes=run.notes)
 
 
 def _accelerator(precision: str) -> Accelerator:
@@ -125,20 +107,22 @@ def _accelerator(precision: str) -> Accelerator:
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _order(images: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(images)
 
 
-@lru_cache(maxsize=1)
-def _first_sides(images: int, seed: int) -> NDArray[np.bool_]:
-    return np.random.default_rng((seed, images)).random(images) < 0.5
+def _batch(job: Job, plan: Plan, epoch: int, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """uint8 pixels [B, S, S, 3], their targets, and bool [B]: mirrored in this epoch.
 
-
-def _mirrored(images: int, rows: NDArray[np.int64], epoch: int, plan: Plan) -> Tensor:
-    """Each image mirrored in every other epoch, from a random first side: two epochs show both (Jordan 2024)."""
-    sides = _first_sides(images, plan.seed)[rows] ^ (epoch % 2 == 1)
-    return torch.from_numpy(sides & plan.flip)
+    Each image is mirrored in every other epoch, from a random first side: two epochs show both (Jordan 2024).
+    """
+    chosen = _order(len(job.train), plan.seed, epoch)[index * plan.batch : (index + 1) * plan.batch]
+    first_side = _order(len(job.train), plan.seed, FIRST_SIDES)[chosen] % 2
+    mirrored = (first_side + epoch) % 2 == 1 if plan.flip else np.zeros(len(chosen), bool)
+    rows = job.train[chosen]
+    pixels, targets = job.pixels[rows], job.data.targets[rows]
+    return torch.from_numpy(pixels), torch.from_numpy(targets), torch.from_numpy(mirrored)
 
 
 def _enough(affordable: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import torch
@@ -27,7 +27,7 @@ class DecoupledSGD(torch.optim.SGD):
             moving = [weight for weight in group["params"] if weight.grad is not None]
             if moving and group["decay"]:
                 torch._foreach_mul_(moving, 1.0 - group["lr"] * group["decay"])
-        return super().step(closure)  # type: ignore[arg-type]
+        return super().step(closure)  # type: ignore[no-any-return]
 
 
 def build(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
@@ -41,6 +41,6 @@ def build(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     return DecoupledSGD(groups, lr=plan.learning_rate, momentum=MOMENTUM, nesterov=True, foreach=True)
 
 
-def _groups(key: str, decayed: list[Tensor], spared: list[Tensor], plan: Plan) -> list[dict[str, Any]]:
-    groups = [{"params": decayed, key: plan.weight_decay}, {"params": spared, key: 0.0}]
+def _groups(key: str, decayed: Sequence[Tensor], spared: Sequence[Tensor], plan: Plan) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = [{"params": decayed, key: plan.weight_decay}, {"params": spared, key: 0.0}]
     return [group for group in groups if group["params"]]

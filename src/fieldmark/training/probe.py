@@ -29,8 +29,7 @@ def learn_by_probe(job: Job) -> Learned:
     """Embed, fit the head, and with folds judge every training row out of fold."""
     encoder = job.choice.row.build(job.choice.geometry.size_px)
     weights = load_weights(encoder, job.choice.row.weights, job.recipe.weights)
-    some = np.random.default_rng(job.recipe.seed).permutation(job.train)[:LEARN_FROM]
-    encoder.learn(job.pixels[np.sort(some)], job.recipe.seed)
+    learn_without_labels(encoder, job)
     rows = np.sort(np.concatenate([job.train, job.validation]))
     embedding = np.zeros((len(job.data), encoder.embedding_size), dtype=np.float32)
     embedding[rows] = embed(encoder, job.pixels, rows, deadline=job.deadline, progress=job.progress)
@@ -45,6 +44,12 @@ def learn_by_probe(job: Job) -> Learned:
         reasons=head.choices,
         out_of_fold=out_of_fold,
     )
+
+
+def learn_without_labels(encoder: Encoder, job: Job) -> None:
+    """Show the encoder up to LEARN_FROM training images, drawn by the seed."""
+    some = np.random.default_rng(job.recipe.seed).permutation(job.train)[:LEARN_FROM]
+    encoder.learn(job.pixels[np.sort(some)], job.recipe.seed)
 
 
 def embed(

@@ -15,7 +15,7 @@ import msgspec
 from fieldmark.bundle.writing import staged
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read
-from fieldmark.errors import UsageError
+from fieldmark.errors import DataError, UsageError
 from fieldmark.progress import Progress, silent
 from fieldmark.evaluation.plain import figures
 from fieldmark.report.report import Report
@@ -84,6 +84,7 @@ def train(
     begun = time.monotonic()
     recipe = recipe or Recipe()
     data = data if isinstance(data, Dataset) else read(data, progress=progress)
+    _refuse_too_little(data)
     out = Path(out) if out is not None else Path(data.root.resolve().name + ".fieldmark")
     choice = choose(recipe, data)
     with staged(out) as folder, running(out, recipe, resume=resume) as run_folder:
@@ -110,6 +111,15 @@ def train(
         wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
         report = ship(job, learned, folder, wishes, begun=begun)
     return Trained(bundle=out, report=report)
+
+
+def _refuse_too_little(data: Dataset) -> None:
+    if data.task == "single" and len(data.classes) < 2:
+        raise DataError(
+            f"there is one class only, {', '.join(data.classes)}, so there is nothing to tell apart",
+            where=str(data.root),
+            do="add a folder (or rows) of images that show something else",
+        )
 
 
 def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -22,51 +20,51 @@ from fieldmark.training.scoring import Score
 SAVE_EPOCH_S, SAVE_S = 5.0, 60.0  # at an epoch's end when the last save is so old; amid an epoch when so old
 
 
-@dataclass(kw_only=True)
 class Run:
-    """The loop's account book. `folder` None: nothing is saved. `epoch_s` counts only time spent training."""
+    """The loop's account book: `plan` as it is being run, `step` steps done, `epochs` scored, `best` weights."""
 
-    network: nn.Module
-    optimiser: Optimizer
-    plan: Plan
-    folder: Path | None
-    fingerprint: str
-    step: int = 0
-    loss_sum: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    epochs: tuple[Epoch, ...] = ()
-    best: state.Tensors = field(default_factory=dict)
-    best_epoch: int = 0
-    notes: tuple[str, ...] = ()
-    epoch_began: float = field(default_factory=time.monotonic)
-    saved: float = -math.inf
-    saved_step: int = -1
+    def __init__(
+        self, network: nn.Module, optimiser: Optimizer, plan: Plan, *, folder: Path, fingerprint: str
+    ) -> None:
+        self.plan = plan
+        self.step = 0
+        self.epochs: tuple[Epoch, ...] = ()
+        self.best_epoch = 0
+        self.best: state.Tensors = {}
+        self.notes: tuple[str, ...] = ()
+        self._network, self._optimiser, self._folder, self._fingerprint = network, optimiser, folder, fingerprint
+        self._loss_sum = torch.zeros((), dtype=torch.float64)
+        self._epoch_began = time.monotonic()
+        self._saved_s, self._saved_step = -math.inf, -1
 
     def resume(self) -> None:
-        """Take up the newest checkpoint in `folder`; UsageError where there is none, or it is of other data."""
-        if self.folder is None:
-            raise UsageError("nothing to resume", where="--resume", do="name the folder of the run")
-        standing, tensors = checkpoint.load(self.folder)
-        if standing.fingerprint != self.fingerprint:
+        """Take up the newest checkpoint; from the start, and saying so, where the run was stopped before its first.
+        UsageError where the checkpoint is of other data."""
+        if not checkpoint.exists(self._folder):
+            self.notes = ("the interrupted run had no checkpoint yet: it was begun again",)
+            return
+        standing, tensors = checkpoint.load(self._folder)
+        if standing.fingerprint != self._fingerprint:
             raise UsageError(
-                "the data has changed since the run that you want to resume",
-                where=str(self.folder),
-                do="put the data back as it was, or start again without --resume",
+                "the data has changed since the run that you want to go on with",
+                where=str(self._folder),
+                do="put the data back as it was, or leave out --resume to start anew",
             )
-        self.best = state.put_back(tensors, self.network, self.optimiser)
+        self.best = state.put_back(tensors, self._network, self._optimiser)
         self.plan, self.step, self.epochs = standing.plan, standing.step, standing.epochs
         self.best_epoch, self.notes = standing.best_epoch, standing.notes
-        self.loss_sum.fill_(standing.loss_sum)
-        self.epoch_began = time.monotonic() - standing.epoch_s
-        self.saved, self.saved_step = time.monotonic(), self.step
+        self._loss_sum.fill_(standing.loss_sum)
+        self._epoch_began = time.monotonic() - standing.epoch_s
+        self._saved_s, self._saved_step = time.monotonic(), self.step
 
     def stepped(self, value: Tensor) -> None:
         """One optimiser step is done; `value` is the batch's mean loss."""
         self.step += 1
-        self.loss_sum = self.loss_sum.to(value.device) + value.detach().double()
+        self._loss_sum = self._loss_sum.to(value.device) + value.detach().double()
 
     def scored(self, score: Score, *, steps: int, learning_rate: float) -> None:
         """An epoch of `steps` is over. Keeps its weights where it is the best so far."""
-        train_loss = float(self.loss_sum) / steps
+        train_loss = float(self._loss_sum) / steps
         number = len(self.epochs) + 1
         if not (math.isfinite(train_loss) and math.isfinite(score.loss)):
             raise UsageError(
@@ -76,17 +74,17 @@ class Run:
             )
         best = self.epochs[self.best_epoch - 1] if self.best_epoch else None
         if best is None or (score.value, -score.loss) > (best.score, -best.validation_loss):
-            self.best, self.best_epoch = state.snapshot(self.network), number
+            self.best, self.best_epoch = state.snapshot(self._network), number
         epoch = Epoch(
             epoch=number,
-            seconds=time.monotonic() - self.epoch_began,
+            seconds=time.monotonic() - self._epoch_began,
             learning_rate=learning_rate,
             train_loss=train_loss,
             validation_loss=score.loss,
             score=score.value,
         )
-        self.epochs, self.epoch_began = (*self.epochs, epoch), time.monotonic()
-        self.loss_sum = torch.zeros_like(self.loss_sum)
+        self.epochs, self._epoch_began = (*self.epochs, epoch), time.monotonic()
+        self._loss_sum = torch.zeros_like(self._loss_sum)
 
     @property
     def tired(self) -> bool:
@@ -95,21 +93,21 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint of this very step, unless it is there already."""
-        if self.folder is not None and self.saved_step != self.step:
+        if self._saved_step != self.step:
             standing = Standing(
                 plan=self.plan,
-                fingerprint=self.fingerprint,
+                fingerprint=self._fingerprint,
                 step=self.step,
-                loss_sum=float(self.loss_sum),
-                epoch_s=time.monotonic() - self.epoch_began,
+                loss_sum=float(self._loss_sum),
+                epoch_s=time.monotonic() - self._epoch_began,
                 epochs=self.epochs,
                 best_epoch=self.best_epoch,
                 notes=self.notes,
             )
-            checkpoint.save(self.folder, standing, state.gather(self.network, self.optimiser, self.best))
-            self.saved, self.saved_step = time.monotonic(), self.step
+            checkpoint.save(self._folder, standing, state.gather(self._network, self._optimiser, self.best))
+            self._saved_s, self._saved_step = time.monotonic(), self.step
 
     def save_when_due(self, *, epoch_ended: bool) -> None:
         """Save at an epoch's end when the last one is some seconds old, amid an epoch when it is a minute old."""
-        if time.monotonic() - self.saved >= (SAVE_EPOCH_S if epoch_ended else SAVE_S):
+        if time.monotonic() - self._saved_s >= (SAVE_EPOCH_S if epoch_ended else SAVE_S):
             self.save()

@@ -1,14 +1,13 @@
 """How the learning rate rises and falls, and how its length is fitted to a wall clock.
 
 A schedule is walked by its position in 0..1. With `refits` the pace changes on the way: from each (step, total) on,
-what is left of the schedule is spread over the steps that are left, so the rate never jumps and always reaches nought.
+what is left of the schedule is spread over the steps that are left: the rate never jumps, and always reaches nought.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 
 Refits = tuple[tuple[int, int], ...]
 
@@ -31,14 +30,13 @@ def position(step: int, refits: Refits) -> float:
     return reached
 
 
-@dataclass(kw_only=True)
 class Pace:
-    """The speed of late, and what it allows before `deadline` (seconds of `time.monotonic`), from `step` on."""
+    """The speed of late, and what it allows before `deadline` (seconds of `time.monotonic`); begun at `step`."""
 
-    deadline: float
-    step: int
-    since: float = field(default_factory=time.monotonic)
-    step_s: float = 0.0
+    def __init__(self, deadline: float, step: int) -> None:
+        self.deadline = deadline
+        self.since, self.step = time.monotonic(), step
+        self.step_s = 0.0
 
     def measure(self, step: int) -> bool:
         """Called after each step; True where the speed was measured anew: after two seconds, then every five."""
@@ -51,7 +49,7 @@ class Pace:
         return True
 
     def affordable(self, step: int, *, scoring_s: float, per_epoch: int) -> int:
-        """Total steps that fit with a scoring after each epoch; 3 % of the time is kept back, machines being noisy."""
+        """Total steps that fit with a scoring after each epoch; 3 % of the time is kept back."""
         left_s = (self.deadline - time.monotonic() - scoring_s) * 0.97
         return step + max(0, int(left_s / (self.step_s + scoring_s / per_epoch)))
 

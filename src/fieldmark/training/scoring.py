@@ -30,19 +30,22 @@ def score_name(task: Task) -> str:
     return "accuracy" if task == "single" else "negative log-loss"
 
 
-def score(network: Network, pixels: NDArray[np.uint8], targets: NDArray[Any], task: Task) -> Score:
-    """Of the network as it is in evaluation mode, on uint8 pixels [N, S, S, 3] and targets as in Dataset."""
+def score(
+    network: Network, pixels: NDArray[np.uint8], targets: NDArray[Any], rows: NDArray[np.int64], task: Task
+) -> Score:
+    """Of the network in evaluation mode on those rows of uint8 pixels [N, S, S, 3] and of targets as in Dataset."""
     device = next(network.parameters()).device
     began = time.monotonic()
     network.eval()
     losses, hits = 0.0, 0
     with torch.inference_mode():
-        for start in range(0, len(pixels), SCORING_BATCH):
-            part = slice(start, start + SCORING_BATCH)
-            truth = torch.from_numpy(np.asarray(targets[part])).to(device)
-            logits = network(torch.from_numpy(np.array(pixels[part])).to(device))[1]
-            losses += float(loss(logits, truth, task)) * len(truth)
+        for start in range(0, len(rows), SCORING_BATCH):
+            some = rows[start : start + SCORING_BATCH]
+            truth = torch.from_numpy(targets[some]).to(device)
+            logits = network(torch.from_numpy(pixels[some]).to(device))[1]
+            losses += float(loss(logits, truth, task)) * len(some)
             hits += int((logits.argmax(1) == truth).sum()) if task == "single" else 0
     network.train()
-    mean = losses / len(pixels)
-    return Score(value=hits / len(pixels) if task == "single" else -mean, loss=mean, seconds=time.monotonic() - began)
+    mean = losses / len(rows)
+    value = hits / len(rows) if task == "single" else -mean
+    return Score(value=value, loss=mean, seconds=time.monotonic() - began)

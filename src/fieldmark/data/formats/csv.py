@@ -6,7 +6,8 @@ UTF-8, with or without a byte order mark; fields between commas, semicolons or t
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fieldmark.data.dataset import Dataset
@@ -23,8 +24,7 @@ def read(path: Path, columns: Mapping[str, str], root: Path | None) -> Listing:
     text = manifest_text(path)
     header_line = text.lstrip("\r\n").partition("\n")[0]
     delimiter = max(_DELIMITERS, key=header_line.count)
-    lines = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-    rows = list(_rows(lines, path))
+    rows = list(_rows(text, delimiter, path))
     if not rows:
         raise DataError("the manifest is empty", where=str(path), do="write a header (file,label) and a row an image")
     (_, header), *body = rows
@@ -48,14 +48,14 @@ def write(dataset: Dataset, path: Path) -> None:
         writer.writerows([joined(cell, str(path)) for cell in row] for row in zip(*columns.values()))
 
 
-def _rows(lines: Iterator[Sequence[str]], path: Path) -> Iterator[tuple[int, Sequence[str]]]:
-    reader = lines
+def _rows(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in reader:
             if row:
-                yield reader.line_num, row  # type: ignore[attr-defined]  # csv.reader has no public type
+                yield reader.line_num, row
     except csv.Error as error:
-        where = f"{path}, line {reader.line_num}"  # type: ignore[attr-defined]
+        where = f"{path}, line {reader.line_num}"
         raise DataError(f"this is no CSV: {error}", where=where, do="look for a quote that is not closed") from error
 
 
