@@ -184,9 +184,17 @@ def test_nothing_counted_has_no_proportion():
 
 def test_draws_where_a_figure_is_undefined_are_left_out():
     draws = np.array([np.nan, *np.linspace(0, 1, 101), np.nan])
-    estimate = bootstrapped(0.5, draws, 9, why="")
+    estimate = bootstrapped(0.5, draws, 9, within=(0, 1), why="")
     np.testing.assert_allclose((estimate.low, estimate.high), (0.025, 0.975))
-    assert bootstrapped(0.5, np.full(3, np.nan), 9, why="never defined").why == "never defined"
+    assert bootstrapped(0.5, np.full(3, np.nan), 9, within=(0, 1), why="never defined").why == "never defined"
+
+
+def test_a_bias_of_the_draws_is_taken_out_and_the_range_kept():
+    draws = np.linspace(0, 1, 101)
+    biased = bootstrapped(0.5, draws + 0.3, 9, within=(0, 1), why="")
+    np.testing.assert_allclose((biased.low, biased.high), (0.025, 0.975))
+    near_the_end = bootstrapped(0.1, draws, 9, within=(0, 1), why="")
+    np.testing.assert_allclose((near_the_end.low, near_the_end.high), (0, 0.575))
 
 
 def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says():

@@ -65,4 +65,7 @@ def _estimates(row: Measure, whole: Weighted, draws: Floats | None) -> tuple[Est
     counts: list[float] = np.broadcast_to(row.count(whole).reshape(-1), len(values)).tolist()
     if draws is None:
         return tuple(proportion(v * n if n else 0.0, round(n), why=row.undefined) for v, n in zip(values, counts))
-    return tuple(bootstrapped(v, drawn, round(n), why=row.undefined) for v, n, drawn in zip(values, counts, draws))
+    return tuple(
+        bootstrapped(v, drawn, round(n), within=row.range, why=row.undefined)
+        for v, n, drawn in zip(values, counts, draws)
+    )

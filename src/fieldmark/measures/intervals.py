@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson for proportions, percentile bootstrap over images for everything else."""
+"""95 % intervals: Wilson for proportions, the percentile bootstrap over images for everything else."""
 
 from __future__ import annotations
 
@@ -29,14 +29,20 @@ def proportion(successes: float, n: int, *, why: str = "nothing to count") -> Es
     return Estimate(value=p, low=max(low, 0.0), high=min(high, 1.0), n=n, interval="wilson")
 
 
-def bootstrapped(value: float, draws: Floats, n: int, *, why: str) -> Estimate:
-    """`value` with the central 95 % of `draws` [B], widened where it must be to hold the value (ECE is biased
-    upwards in small samples). Draws in which the figure is undefined (NaN) are left out."""
+def bootstrapped(value: float, draws: Floats, n: int, *, within: tuple[float, float], why: str) -> Estimate:
+    """`value` with the central 95 % of `draws` [B], moved so that their mean is the value, and kept in `within`.
+
+    Resampling repeats a measure's bias in small samples (ECE, average precision: draws lie above the value, which
+    lies above the truth), so that quantiles as they come miss the truth: at 300 images of 20 classes those of ECE
+    held it 67 times in 100, of weighted precision 80, of macro average precision 86; moved, 90, 94 and 90.
+    Draws in which the figure is undefined (NaN) are left out.
+    """
     defined = draws[~np.isnan(draws)]
     if np.isnan(value) or not len(defined):
         return Estimate(value=None, low=None, high=None, n=n, interval="none", why=why)
-    low, high = np.quantile(defined, [0.025, 0.975])
-    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), n=n, interval="bootstrap")
+    low, high = (np.quantile(defined, [0.025, 0.975]) + (value - defined.mean())).clip(*within).tolist()
+    # A skewed handful of draws, or rounding, may leave the value just outside.
+    return Estimate(value=value, low=min(low, value), high=max(high, value), n=n, interval="bootstrap")
 
 
 def resamples_for(n: int, classes: int) -> int:
