@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+import fieldmark
 from fieldmark.bundle.layout import CANARIES, CARD, GRAPH, WEIGHTS
 from fieldmark.bundle.layout import REPORT as REPORT_FOLDER
 from fieldmark.bundle.schema import Data, Decision, Manifest, Part
@@ -41,7 +42,7 @@ from fieldmark.report.report import Report
 from fieldmark.report.thumbnails import thumbnails
 from fieldmark.training.job import Job, Learned, Rows
 
-PARITY_IMAGES = 1_000  # enough to see a wrong graph; more would only cost time
+PARITY_IMAGES = 256  # enough to see a wrong graph; more would only cost time
 TIMED_IMAGES = 16
 DATA_CANARIES = 4
 RUN_BATCH = 64
@@ -66,7 +67,7 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
     network = learned.network.eval()
     export(network, job.choice.geometry.size_px, folder / GRAPH)
     save_weights(network, folder / WEIGHTS)
-    parity = compare(network, folder / GRAPH, job.pixels[_some(held_out, PARITY_IMAGES)])
+    parity = compare(network, folder / GRAPH, job.pixels[_some(held_out, PARITY_IMAGES)], task=job.data.task)
     job.progress("exporting", 1, 1, f"agreement {parity.agreement:.0%} on {parity.n} images")
 
     logits = learned.out_of_fold if job.fold is not None else _logits(folder / GRAPH, job.pixels, held_out)
@@ -227,5 +228,5 @@ def _part(data: Dataset) -> Part:
 
 
 def _versions() -> dict[str, str]:
-    names = ("fieldmark", "numpy", "pillow", "onnxruntime", "torch", "timm", "scikit-learn", "accelerate")
-    return {name: version(name) for name in names}
+    names = ("numpy", "pillow", "onnxruntime", "torch", "timm", "scikit-learn", "accelerate")
+    return {"fieldmark": fieldmark.__version__, **{name: version(name) for name in names}}
