@@ -21,7 +21,7 @@ from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
 from fieldmark.heads.solving import binary_cross_entropy, cross_entropy, fit_affine
 
-_STRENGTHS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> FittedHead:

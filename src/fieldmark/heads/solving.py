@@ -15,28 +15,28 @@ from scipy.optimize import minimize
 Matrix = NDArray[np.floating]
 Loss = Callable[[Matrix, Matrix], tuple[float, Matrix]]  # logits and 0/1 truth [N, C] -> (sum, its gradient)
 
-_EXACT_BELOW = 8_000_000  # numbers in the embedding that are worth the time of double precision
+_EXACT_BELOW = 1_000_000  # numbers in the embedding that are worth the time of double precision
 
 
 def fit_affine(x: Matrix, truth: Matrix, loss: Loss, strength: float, start: Matrix | None) -> Matrix:
-    """x [N, D], truth 0/1 [N, C] -> weights with the bias as last row, float64 [D + 1, C]; `start` likewise."""
-    kind = np.float64 if x.size <= _EXACT_BELOW else np.float32
+    """x [N, D] (centred), truth 0/1 [N, C] -> weights with the bias as last row, float64 [D + 1, C]; `start` likewise."""
+    exact = x.size <= _EXACT_BELOW
+    kind = np.float64 if exact else np.float32
     x, truth = x.astype(kind, copy=False), truth.astype(kind, copy=False)
-    shape = (x.shape[1] + 1, truth.shape[1])
-    size = len(x)
+    transposed = np.ascontiguousarray(x.T)
+    size, shape = len(x), (x.shape[1] + 1, truth.shape[1])
+    ridge = 1 / (strength * size)
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         whole = flat.reshape(shape)
-        weights = whole[:-1].astype(kind, copy=False)
-        value, slope = loss(x @ weights + whole[-1].astype(kind), truth)
-        gradient = np.concatenate([x.T @ slope, slope.sum(axis=0, keepdims=True)]).astype(np.float64) / size
-        gradient[:-1] += whole[:-1] / (strength * size)
-        penalty = 0.5 * float(np.square(whole[:-1]).sum()) / (strength * size)
-        return value / size + penalty, gradient.ravel()
+        value, slope = loss(x @ whole[:-1].astype(kind) + whole[-1].astype(kind), truth)
+        gradient = np.concatenate([transposed @ slope, slope.sum(axis=0, keepdims=True)]).astype(np.float64) / size
+        gradient[:-1] += ridge * whole[:-1]
+        return value / size + 0.5 * ridge * float(np.square(whole[:-1]).sum()), gradient.ravel()
 
     first = np.zeros(shape) if start is None else start
-    # Stops when nothing visible is left to gain; the iteration limit is for data that a line cannot part.
-    limits = {"maxiter": 1000, "maxfun": 1500, "gtol": 1e-6, "ftol": 1e-9 if kind is np.float64 else 1e-6, "maxcor": 10}
+    # It ends when nothing visible is left to gain; the limit is for classes that a plane parts exactly.
+    limits = {"maxiter": 1000, "maxfun": 1500, "maxcor": 20, "gtol": 1e-6, "ftol": 1e-10 if exact else 1e-7}
     found = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=limits)
     return np.asarray(found.x).reshape(shape)
 
