@@ -38,9 +38,13 @@ class TinyEncoder(Encoder):
         return self.dropout(self.norm(self.convolution(pixels)).relu().mean((2, 3)))
 
 
+def _build(size_px: int) -> TinyEncoder:
+    return TinyEncoder()
+
+
 ROW = EncoderRow(
     reference="made up",
-    build=lambda size_px: TinyEncoder(),
+    build=_build,
     geometry=lambda size_px: Geometry(size_px=size_px or SIDE_PX),
     method="network",
     trainable=True,
