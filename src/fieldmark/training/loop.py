@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fieldmark.data.fingerprint import fingerprint
 from fieldmark.errors import UsageError
 from fieldmark.report.report import Epoch
 from fieldmark.training import optimisers
@@ -24,7 +23,7 @@ from fieldmark.training.job import Job
 from fieldmark.training.losses import loss
 from fieldmark.training.network import Network
 from fieldmark.training.plan import Plan
-from fieldmark.training.running import Run
+from fieldmark.training.running import Run, begin_or_resume
 from fieldmark.training.schedule import Pace, position, rate, refit
 from fieldmark.training.scoring import score, score_name
 
@@ -52,15 +51,15 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
     learning rate still falls to nought. UsageError: a budget for next to nothing, a checkpoint of other data, a loss
     that is no number.
     """
+    standing, tensors = begin_or_resume(job, plan)
+    plan = standing.plan
     with deterministic(plan.threads):
         accelerator = _accelerator(plan.precision)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
         network.train()
         model, optimiser = accelerator.prepare(network, optimisers.build(network, plan))
-        run = Run(network, optimiser, plan, folder=job.run_folder, fingerprint=fingerprint(job.data))
-        if job.resume:
-            run.resume()
-        plan, per_epoch = run.plan, max(1, len(job.train) // run.plan.batch)
+        run = Run(standing, tensors, network, optimiser, job.run_folder)
+        per_epoch = max(1, len(job.train) // plan.batch)
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
         pace = None if job.deadline is None else Pace(job.deadline, run.step)
         began, scoring_s = (time.monotonic(), run.step), 0.0

@@ -7,55 +7,57 @@ import time
 from pathlib import Path
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from fieldmark.data.fingerprint import fingerprint
 from fieldmark.errors import UsageError
 from fieldmark.report.report import Epoch
 from fieldmark.training import checkpoint, state
 from fieldmark.training.checkpoint import Standing
+from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan
 from fieldmark.training.scoring import Score
 
 SAVE_EPOCH_S, SAVE_S = 5.0, 60.0  # at an epoch's end when the last save is so old; amid an epoch when so old
 
 
+def begin_or_resume(job: Job, plan: Plan) -> tuple[Standing, state.Tensors]:
+    """Where to start from: the job's newest checkpoint, whose plan then rules, or nothing done.
+
+    A run that was stopped before its first checkpoint starts again, and says so. UsageError for one of other data.
+    """
+    start = Standing(plan=plan, fingerprint=fingerprint(job.data))
+    if not job.resume:
+        return start, {}
+    if not checkpoint.exists(job.run_folder):
+        return replace(start, notes=("the interrupted run had no checkpoint yet: it was begun again",)), {}
+    standing, tensors = checkpoint.load(job.run_folder)
+    if standing.fingerprint != start.fingerprint:
+        raise UsageError(
+            "the data has changed since the run that you want to go on with",
+            where=str(job.run_folder),
+            do="put the data back as it was, or leave out --resume to start anew",
+        )
+    return standing, tensors
+
+
 class Run:
     """The loop's account book: `plan` as it is being run, `step` steps done, `epochs` scored, `best` weights."""
 
     def __init__(
-        self, network: nn.Module, optimiser: Optimizer, plan: Plan, *, folder: Path, fingerprint: str
+        self, standing: Standing, tensors: state.Tensors, network: nn.Module, optimiser: Optimizer, folder: Path
     ) -> None:
-        self.plan = plan
-        self.step = 0
-        self.epochs: tuple[Epoch, ...] = ()
-        self.best_epoch = 0
-        self.best: state.Tensors = {}
-        self.notes: tuple[str, ...] = ()
-        self._network, self._optimiser, self._folder, self._fingerprint = network, optimiser, folder, fingerprint
-        self._loss_sum = torch.zeros((), dtype=torch.float64)
-        self._epoch_began = time.monotonic()
-        self._saved_s, self._saved_step = -math.inf, -1
-
-    def resume(self) -> None:
-        """Take up the newest checkpoint; from the start, and saying so, where the run was stopped before its first.
-        UsageError where the checkpoint is of other data."""
-        if not checkpoint.exists(self._folder):
-            self.notes = ("the interrupted run had no checkpoint yet: it was begun again",)
-            return
-        standing, tensors = checkpoint.load(self._folder)
-        if standing.fingerprint != self._fingerprint:
-            raise UsageError(
-                "the data has changed since the run that you want to go on with",
-                where=str(self._folder),
-                do="put the data back as it was, or leave out --resume to start anew",
-            )
-        self.best = state.put_back(tensors, self._network, self._optimiser)
         self.plan, self.step, self.epochs = standing.plan, standing.step, standing.epochs
         self.best_epoch, self.notes = standing.best_epoch, standing.notes
-        self._loss_sum.fill_(standing.loss_sum)
+        self.best = state.put_back(tensors, network, optimiser) if tensors else {}
+        self._network, self._optimiser, self._folder = network, optimiser, folder
+        self._fingerprint = standing.fingerprint
+        self._loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64)
         self._epoch_began = time.monotonic() - standing.epoch_s
-        self._saved_s, self._saved_step = time.monotonic(), self.step
+        # What was just read from a checkpoint need not be written to it.
+        self._saved_s, self._saved_step = (time.monotonic(), self.step) if tensors else (-math.inf, -1)
 
     def stepped(self, value: Tensor) -> None:
         """One optimiser step is done; `value` is the batch's mean loss."""

@@ -22,11 +22,11 @@ def rate(position: float, warmup: float) -> float:
 
 def position(step: int, refits: Refits) -> float:
     """Where in 0..1 the middle of `step` lies; `refits` begins with (0, total steps)."""
+    begun = [(start, total) for start, total in refits if start <= step]
+    ends = [*(start for start, _ in begun[1:]), step + 0.5]
     reached = 0.0
-    ends = [start for start, _ in refits[1:]] + [step]
-    for (start, total), end in zip(refits, ends):
-        stretch = end - start + (0.5 if end == step else 0.0)
-        reached += (1.0 - reached) * min(1.0, stretch / max(1, total - start))
+    for (start, total), end in zip(begun, ends):
+        reached += (1.0 - reached) * min(1.0, (end - start) / max(1, total - start))
     return reached
 
 
@@ -39,9 +39,10 @@ class Pace:
         self.step_s = 0.0
 
     def measure(self, step: int) -> bool:
-        """Called after each step; True where the speed was measured anew: after two seconds, then every five."""
+        """Called after each step; True where the speed was measured anew: every five seconds, and more often in the
+        end, so that an error then is a small share of what is left."""
         now, first = time.monotonic(), self.step_s == 0.0
-        if now - self.since < (2.0 if first else 5.0) and now < self.deadline:
+        if 0.0 < now - self.since < min(5.0, 0.1 * (self.deadline - now)):
             return False
         newest_s = (now - self.since) / (step - self.step)
         self.step_s = newest_s if first else 0.5 * (self.step_s + newest_s)
