@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fieldmark.inference.classifier import Classifier as Classifier
     from fieldmark.inference.classifier import load as load
     from fieldmark.measures.estimate import Estimate as Estimate
+    from fieldmark.training.demo import demonstrate as demonstrate
     from fieldmark.training.recipe import Recipe as Recipe
     from fieldmark.training.run import train as train
 
@@ -35,8 +36,10 @@ _HOMES = {
     "load": "fieldmark.inference.classifier",
     "Classifier": "fieldmark.inference.classifier",
     "Estimate": "fieldmark.measures.estimate",
+    "demonstrate": "fieldmark.training.demo",
     "FieldmarkError": "fieldmark.errors",
 }
+_TRAINING_EXTRA = ("torch", "torchvision", "timm", "accelerate", "sklearn", "safetensors", "onnx")
 __all__ = [*_HOMES, "__version__"]
 
 
@@ -45,7 +48,18 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'fieldmark' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _TRAINING_EXTRA:
+            raise
+        from fieldmark.errors import MissingExtra
+
+        raise MissingExtra(
+            f"{name} needs the training half, and {error.name} is not installed",
+            where=f"fieldmark.{name}",
+            do="pip install 'fieldmark[train]' (on a machine without a GPU, get torch from its CPU index first)",
+        ) from None
 
 
 def __dir__() -> list[str]:

@@ -23,11 +23,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the starting weights came from and under which terms; source "none" is from scratch."""
+    """Where the starting weights came from and under which terms; source "none" is from scratch. `dropped` names the
+    tensors of the file that this network has no place for, such as the classifier of another set of classes."""
 
     source: str
     licence: str = ""
     sha256: str = ""
+    dropped: tuple[str, ...] = ()
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,10 +59,15 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A picture that travels with the bundle: same bytes, same pixels, same answer, or something has changed."""
+    """A picture that travels with the bundle: same bytes, same pixels, same answer, or something has changed.
+
+    `tiles` says how far other pixels are off, which a checksum cannot: the output's mean levels (0 to 255) in 4 x 4
+    tiles, row by row, red, green, blue: 48 numbers.
+    """
 
     file: str
     pixels_sha256: str  # of the geometry's output, uint8 [size_px, size_px, 3]
+    tiles: tuple[float, ...]
     probabilities: tuple[float, ...]
 
 

@@ -51,6 +51,11 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        columns = (self.files, self.content, self.sizes_px, self.targets, self.split, self.group)
+        for column in (*columns, *self.metadata.values()):
+            column.setflags(write=False)
+
     def __len__(self) -> int:
         return len(self.files)
 

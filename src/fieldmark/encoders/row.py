@@ -30,6 +30,10 @@ class Encoder(nn.Module):
         """Learn what is learnt without labels (a vocabulary, a whitening) from uint8 [N, H, W, 3] of the training
         part. Most encoders have nothing to learn here."""
 
+    def backbone(self) -> nn.Module:
+        """The part whose tensor names a file of pretrained weights uses."""
+        return self
+
 
 class Build(Protocol):
     def __call__(self, size_px: int) -> Encoder: ...
@@ -38,13 +42,15 @@ class Build(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderRow:
     """`build(size_px)` gives an untrained encoder; `geometry(size_px or None)` how it wants its pixels, where
-    None asks for its own size. `method` is how it is used when nothing is said."""
+    None asks for its own size. `method` is how it is used when nothing is said. `weights` is the name under which
+    pretrained weights are looked for; None where nobody publishes any."""
 
     reference: str
     build: Build
     geometry: Callable[[int | None], Geometry]
     method: Literal["probe", "network"]
     trainable: bool  # has parameters that the training loop can improve
+    weights: str | None = None
 
 
 ENCODERS: Table[EncoderRow] = Table.folder("model", "fieldmark.encoders")

@@ -8,6 +8,8 @@ import msgspec
 
 from fieldmark.measures.estimate import Estimate
 
+Part = Literal["train", "validation", "test", "out-of-fold"]
+
 
 class ClassFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Figures of one class; `n` images truly have it, `predicted` were said to."""
@@ -40,11 +42,12 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Every figure of one part of a dataset.
 
     `part` says what the images were to the model: "test" and "validation" were held out ("validation" also
-    chose and calibrated); "out-of-fold" pools K models, each tested on the fold that it never saw.
+    chose and calibrated); "out-of-fold" pools K models, each tested on the fold that it never saw;
+    "train" is what it learned from, and no test.
     """
 
     task: Literal["single", "multi"]
-    part: Literal["test", "validation", "out-of-fold"]
+    part: Part
     n: int
     classes: tuple[str, ...]
     absent: tuple[str, ...]  # classes that no image of this part has: not in the macro averages

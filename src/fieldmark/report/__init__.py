@@ -1,1 +1,1 @@
-"""Evaluations as HTML and JSON."""
+"""Evaluations as HTML, JSON, model card and terminal lines."""

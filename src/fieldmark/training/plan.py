@@ -8,9 +8,13 @@ import msgspec
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Same plan, same data, same machine: the same bytes. `epochs` already fits the budget, if there was one."""
+    """Same plan, same data, same machine: the same bytes.
 
-    epochs: int
+    `epochs` already fits the budget, if there was one, and so may end within a pass. `refits` (step, total steps
+    from there on) is how the schedule met that budget while it ran; empty: one schedule from start to end.
+    """
+
+    epochs: float
     batch: int
     optimiser: Literal["sgd", "adamw"]
     learning_rate: float
@@ -19,7 +23,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     label_smoothing: float
     flip: bool
     crop_scale: float
+    shift_px: int = 0  # random shift of so many pixels each way, edges mirrored
     patience: int
     precision: Literal["fp32", "bf16", "fp16"]
     threads: int
     seed: int
+    refits: tuple[tuple[int, int], ...] = ()

@@ -38,7 +38,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     budget: Annotated[
         str, Meta(description="wall clock for the whole command, as 90s, 10m or 2h; none: no limit")
     ] = "none"
-    epochs: Annotated[int, Meta(ge=1, description="passes over the training images")] | Auto = "auto"
+    epochs: Annotated[float, Meta(gt=0, description="passes over the training images")] | Auto = "auto"
     batch: Annotated[int, Meta(ge=1, description="images per step")] | Auto = "auto"
     optimiser: Annotated[Literal["auto", "sgd", "adamw"], Meta(description="how steps are taken")] = "auto"
     learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate")] | Auto = "auto"

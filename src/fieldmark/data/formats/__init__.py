@@ -1,1 +1,1 @@
-"""One file a way in which labelled images lie on disk."""
+"""The ways in which people keep labelled images, one file a format; the table is `row.FORMATS`."""

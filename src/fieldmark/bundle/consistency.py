@@ -1,0 +1,49 @@
+"""What the types of `fieldmark.json` cannot say: whether its parts fit each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from fieldmark.bundle.layout import is_plain
+from fieldmark.bundle.schema import Canary, Decision, Manifest
+
+Problem = tuple[str, str]  # (field, what is wrong with it)
+
+
+def problems(manifest: Manifest) -> Iterator[Problem]:
+    """Each thing in `manifest` that no classifier can have, with the field that says it."""
+    if not manifest.classes or "" in manifest.classes:
+        yield "classes", "there must be at least one, and each needs a name"
+    if len(set(manifest.classes)) != len(manifest.classes):
+        yield "classes", "two classes bear the same name"
+    if manifest.embedding_size < 1:
+        yield "embedding_size", f"must be 1 or more, and is {manifest.embedding_size}"
+    yield from _of_decision(manifest.decision, manifest.task, len(manifest.classes))
+    for index, canary in enumerate(manifest.canaries):
+        for field, what in _of_canary(canary, len(manifest.classes)):
+            yield f"canaries[{index}].{field}", what
+
+
+def _of_decision(decision: Decision, task: str, n_classes: int) -> Iterator[Problem]:
+    if not (math.isfinite(decision.temperature) and decision.temperature > 0):
+        yield "decision.temperature", f"must be a number above 0, and is {decision.temperature}"
+    if decision.thresholds is None:
+        return
+    if task == "single":
+        yield "decision.thresholds", "only a multi-label classifier has thresholds"
+    if len(decision.thresholds) != n_classes:
+        yield "decision.thresholds", f"{len(decision.thresholds)} thresholds for {n_classes} classes"
+    if not all(0 <= threshold <= 1 for threshold in decision.thresholds):
+        yield "decision.thresholds", "each must lie between 0 and 1"
+
+
+def _of_canary(canary: Canary, n_classes: int) -> Iterator[Problem]:
+    if not is_plain(canary.file):
+        yield "file", f"{canary.file!r} leads out of the bundle's folder"
+    if len(canary.tiles) != 48:
+        yield "tiles", f"{len(canary.tiles)} numbers in place of 48"
+    if len(canary.probabilities) != n_classes:
+        yield "probabilities", f"{len(canary.probabilities)} probabilities for {n_classes} classes"
+    if not all(0 <= probability <= 1 for probability in canary.probabilities):
+        yield "probabilities", "each must lie between 0 and 1"

@@ -1,0 +1,163 @@
+"""How predictions are written: a terminal's lines, CSV, JSON lines, one JSON document, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from fieldmark.errors import MissingExtra, OutputError, UsageError
+from fieldmark.inference.prediction import Failure, Prediction
+
+Answer = Prediction | Failure
+PARQUET_ROWS = 10_000  # rows held before a row group is written
+
+
+def write_answers(answers: Iterable[Answer], form: str, output: Path | None, top: int) -> None:
+    """Write each answer as it comes; a file appears whole or not at all."""
+    if form == "parquet" and output is None:
+        raise UsageError("Parquet is not for a terminal", where="--format parquet", do="name a file with --output")
+    with _open(output) as stream:
+        FORMS[form](answers, stream, top)
+
+
+def as_record(answer: Answer, top: int) -> dict[str, Any]:
+    """The fields of one answer, as JSON has them."""
+    if isinstance(answer, Failure):
+        problem = answer.unreadable
+        return {"file": answer.source, "error": {"reason": str(problem.reason), "detail": problem.detail}}
+    ranked = [{"class": name, "probability": probability} for name, probability in answer.ranked(top)]
+    return {"file": answer.source, "labels": list(answer.labels), "top": ranked}
+
+
+def _text(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
+    for answer in answers:
+        if isinstance(answer, Prediction):
+            ranked = "  ".join(f"{name} {_percent(probability)}" for name, probability in answer.ranked(top))
+            stream.write(f"{answer.source}  {ranked}\n".encode(errors="surrogateescape"))
+            stream.flush()
+
+
+def _percent(probability: float) -> str:
+    # Never 100 % or 0 %: a classifier is not that sure of anything.
+    if probability >= 0.995:
+        return "> 99 %" if probability > 0.995 else "99 %"
+    return f"{100 * probability:.0f} %" if probability >= 0.005 else "< 1 %"
+
+
+def _csv(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
+    ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("class", "probability")]
+    writer = csv.writer(_Encoded(stream), lineterminator="\n")
+    writer.writerow(["file", "label", *ranks, "error"])
+    for answer in answers:
+        writer.writerow(_cells(answer, top))
+
+
+def _cells(answer: Answer, top: int) -> list[str]:
+    if isinstance(answer, Failure):
+        return [answer.source, *[""] * (2 * top + 1), f"{answer.unreadable.reason}: {answer.unreadable.detail}"]
+    ranked = [cell for name, probability in answer.ranked(top) for cell in (name, f"{probability:.6f}")]
+    return [answer.source, "|".join(answer.labels), *ranked, *[""] * (2 * top - len(ranked)), ""]
+
+
+class _Encoded:
+    """The text side of a byte stream, as csv wants it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text.encode(errors="surrogateescape"))
+
+
+def _json_lines(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
+    for answer in answers:
+        stream.write(msgspec.json.encode(as_record(answer, top)) + b"\n")
+        stream.flush()
+
+
+def _json(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
+    # One document, and yet never held as a whole.
+    counts = {"answered": 0, "unreadable": 0}
+    stream.write(b'{"predictions": [')
+    for place, answer in enumerate(answers):
+        counts["answered" if isinstance(answer, Prediction) else "unreadable"] += 1
+        stream.write((b",\n  " if place else b"\n  ") + msgspec.json.encode(as_record(answer, top)))
+    stream.write(b'\n], "counts": ' + msgspec.json.encode(counts) + b"}\n")
+
+
+def _parquet(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtra(
+            "writing Parquet needs pyarrow", where="--format parquet", do="pip install 'fieldmark[parquet]'"
+        ) from None
+    names = (
+        ["file", "label"]
+        + [f"{n}_{rank}" for rank in range(1, top + 1) for n in ("class", "probability")]
+        + ["error"]
+    )
+    schema = pa.schema([(name, pa.float64() if name.startswith("probability") else pa.string()) for name in names])
+    with pq.ParquetWriter(stream, schema) as writer:
+        for cells in _batched((_cells(answer, top) for answer in answers), PARQUET_ROWS):
+            columns = [
+                [float(c) if c else None for c in column] if name.startswith("probability") else list(column)
+                for name, column in zip(names, zip(*cells))
+            ]
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _batched(rows: Iterable[list[str]], size: int) -> Iterator[list[list[str]]]:
+    batch: list[list[str]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+FORMS: dict[str, Callable[[Iterable[Answer], IO[bytes], int], None]] = {
+    "text": _text,
+    "csv": _csv,
+    "jsonl": _json_lines,
+    "json": _json,
+    "parquet": _parquet,
+}
+
+
+@contextmanager
+def _open(output: Path | None) -> Iterator[IO[bytes]]:
+    if output is not None:
+        with writing_whole(output) as stream:
+            yield stream
+        return
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def writing_whole(output: Path) -> Iterator[IO[bytes]]:
+    """A file that appears when it is whole, or not at all. Raises OutputError where the disk will not take it."""
+    beside = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as stream:
+            yield stream
+        beside.replace(output)
+    except OSError as error:
+        raise OutputError(
+            "the file could not be written",
+            where=f"{output}: {error.strerror}",
+            do="free some space, or write it somewhere else",
+        ) from None
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""`fieldmark train DATA`: images in, bundle and report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+import fieldmark
+from fieldmark.cli.console import json_option, show_notes, show_skipped, showing_progress, write_json
+from fieldmark.cli.data_options import data_options, read_data
+from fieldmark.cli.flags import merged_recipe, recipe_options
+from fieldmark.report.terminal import headline, summary_lines
+
+
+@click.command("train", short_help="A folder or manifest of images becomes a bundle")
+@data_options
+@click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes [DATA's name + .fieldmark].")
+@click.option(
+    "--recipe", "recipe_file", type=click.Path(path_type=Path), help="Settings from a TOML or JSON file; flags win."
+)
+@click.option(
+    "--canaries",
+    type=click.Choice(["generated", "data"]),
+    default="generated",
+    show_default=True,
+    help="Pictures that travel inside to prove the answers: generated, or a few of your photos as well.",
+)
+@click.option("--no-thumbnails", is_flag=True, help="Leave your photos out of the report.")
+@click.option("--resume", is_flag=True, help="Go on from where an interrupted run of the same command stopped.")
+@json_option
+@recipe_options
+def command(
+    data: str,
+    columns: tuple[str, ...],
+    strict: bool,
+    out: Path | None,
+    recipe_file: Path | None,
+    canaries: Literal["generated", "data"],
+    no_thumbnails: bool,
+    resume: bool,
+    as_json: bool,
+    **flags: str | None,
+) -> None:
+    """Train a classifier on DATA and write a bundle: a folder with the model, its report and its model card.
+
+    DATA is a folder with one folder a class; a folder with train, validation and test folders of those; or a
+    manifest (.csv, .jsonl, .parquet) with the columns file and label (or labels, as in cat|dog) and, if you have
+    them, split and group.
+    """
+    recipe = merged_recipe(recipe_file, flags)
+    with showing_progress() as progress:
+        trained = fieldmark.train(
+            read_data(data, columns, strict, progress),
+            out=out,
+            recipe=recipe,
+            canaries=canaries,
+            thumbnails=not no_thumbnails,
+            resume=resume,
+            progress=progress,
+        )
+    if as_json:
+        write_json(trained.summary())
+        return
+    show_notes(trained.report.notes)
+    show_skipped(trained.report.skipped, len(trained.report.skipped))
+    click.echo(headline(trained.report))
+    for label, figure in summary_lines(trained.report):
+        click.echo(f"  {label:<22} {figure}")
+    click.echo(f"\nbundle  {trained.bundle}\nreport  {trained.bundle / 'report' / 'index.html'}")
+    click.echo(f"next: fieldmark predict {trained.bundle} PHOTO    or open the report in a browser", err=True)

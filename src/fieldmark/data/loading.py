@@ -1,0 +1,81 @@
+"""Files to the model's input pixels, one at a time or many, overlapped and in order."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from fieldmark.data.decoding import decode_image, too_many_bytes
+from fieldmark.data.geometry import Geometry, apply_image, scale_to_px
+from fieldmark.data.picture import Limits, Pixels, Reason, Unreadable
+
+_TASK_BYTES = 2 * 2**20  # pixels that one thread makes between two hand-overs
+_TASK_FILES = 64
+_TASKS_A_THREAD = 3  # waiting, working, done: a bounded window, whatever the folder holds
+_DEFAULT_LIMITS = Limits()
+
+
+def load_bytes(encoded: bytes, geometry: Geometry, limits: Limits = _DEFAULT_LIMITS) -> Pixels | Unreadable:
+    """The bytes of a file to uint8 [size_px, size_px, 3], by the one decode path and the one geometry."""
+    decoded = decode_image(encoded, limits=limits, scale_to_px=scale_to_px(geometry))
+    return decoded if isinstance(decoded, Unreadable) else apply_image(decoded[0], geometry)
+
+
+def load_file(path: Path, geometry: Geometry, limits: Limits = _DEFAULT_LIMITS) -> Pixels | Unreadable:
+    """As `load_bytes`; a file that is not there or may not be read is an `Unreadable` too."""
+    encoded = read_bytes(path, limits)
+    return encoded if isinstance(encoded, Unreadable) else load_bytes(encoded, geometry, limits)
+
+
+def load_many(
+    paths: Iterable[Path], geometry: Geometry, *, limits: Limits = _DEFAULT_LIMITS, threads: int | None = None
+) -> Iterator[Pixels | Unreadable]:
+    """Each path's pixels, or why there are none, in the order of `paths`, which may be endless.
+
+    A few MB of pixels a thread are in flight, never the folder. What `paths` raises comes through; closing the
+    generator stops the threads. `threads` defaults to the cores this process may use.
+    """
+    count = threads or usable_cores()
+    size = max(1, min(_TASK_FILES, _TASK_BYTES // (3 * geometry.size_px**2)))
+    source = iter(paths)
+    window: deque[Future[list[Pixels | Unreadable]]] = deque()
+    pool = ThreadPoolExecutor(count, thread_name_prefix="fieldmark-load")
+    try:
+        while chunk := list(islice(source, size)):
+            window.append(pool.submit(_load_chunk, chunk, geometry, limits))
+            if len(window) >= count * _TASKS_A_THREAD:
+                yield from window.popleft().result()
+        while window:
+            yield from window.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read_bytes(path: Path, limits: Limits) -> bytes | Unreadable:
+    """A file's bytes, unless it is missing, not to be read, no plain file, or larger than the limit."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  pathlib costs as much as reading a small file
+        if not stat.S_ISREG(status.st_mode):  # a pipe would wait, a device would never end
+            return Unreadable(reason=Reason.NOT_READABLE, detail="it is not a plain file")
+        if status.st_size > limits.max_bytes:
+            return too_many_bytes(status.st_size, limits)
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
+    except FileNotFoundError:
+        return Unreadable(reason=Reason.MISSING, detail="there is no such file")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return Unreadable(reason=Reason.NOT_READABLE, detail=getattr(error, "strerror", None) or str(error))
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load_chunk(paths: list[Path], geometry: Geometry, limits: Limits) -> list[Pixels | Unreadable]:
+    return [load_file(path, geometry, limits) for path in paths]

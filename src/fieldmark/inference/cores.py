@@ -1,0 +1,44 @@
+"""How many cores this process may really use: in a container that is less than the machine has."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def available_cores(*, proc: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores by CPU affinity, no more than the cgroup quota (v1 and v2) rounded up; at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(proc, mount))]))
+
+
+def _quotas(proc: Path, mount: Path) -> Iterator[float]:
+    for line in _text(proc).splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if number != "0" and "cpu" not in controllers.split(","):
+            continue
+        root = mount if number == "0" else mount / controllers
+        here = root / group.lstrip("/")
+        # A quota set further up binds as well. Inside a container only the mount's own top may be visible.
+        for folder in {here, *here.parents} - set(root.parents):
+            yield from _quota_of(folder)
+
+
+def _quota_of(folder: Path) -> Iterator[float]:
+    words = _text(folder / "cpu.max").split() or [
+        _text(folder / "cpu.cfs_quota_us").strip(),
+        _text(folder / "cpu.cfs_period_us").strip(),
+    ]
+    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[0]) > 0 < int(words[1]):
+        yield int(words[0]) / int(words[1])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:  # no cgroups here, or not ours to read: no quota that we could know of
+        return ""

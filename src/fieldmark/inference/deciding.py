@@ -1,0 +1,88 @@
+"""From logits to an answer: temperature, softmax or sigmoid, largest or thresholds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldmark.bundle.schema import Decision
+from fieldmark.data.dataset import Task
+
+DEFAULT_THRESHOLD = 0.5
+COLDEST, HOTTEST = 0.01, 100.0
+# With fewer images the fitted value says more about them than about the classifier.
+FEWEST_IMAGES = 10
+
+
+def probabilities(logits: NDArray[np.floating[Any]], decision: Decision, task: Task) -> NDArray[np.float64]:
+    """float64 [N, C] from logits [N, C]; single: each row sums to 1; multi: each label has its own."""
+    scaled = np.asarray(logits, np.float64) / decision.temperature
+    return np.exp(_log_softmax(scaled)) if task == "single" else np.exp(-np.logaddexp(0.0, -scaled))
+
+
+def labels(
+    probabilities: NDArray[np.float64], decision: Decision, task: Task, classes: tuple[str, ...]
+) -> list[tuple[str, ...]]:
+    """Per image, the decision: the most probable class (the first of equals), or, multi, each label whose
+    probability reaches its threshold (0.5 where none was chosen)."""
+    if task == "single":
+        return [(classes[best],) for best in probabilities.argmax(axis=1)]
+    thresholds = np.asarray(decision.thresholds or [DEFAULT_THRESHOLD] * len(classes))
+    return [tuple(classes[label] for label in np.flatnonzero(row >= thresholds)) for row in probabilities]
+
+
+def fit_temperature(logits: NDArray[np.floating[Any]], targets: NDArray[Any], task: Task) -> float:
+    """The temperature under which `logits` [N, C] say the truth of held-out `targets` best.
+
+    `targets` are int [N] class indices (single) or 0/1 [N, C] (multi). Guo et al. 2017, arXiv:1706.04599: least
+    negative log-likelihood, by golden section over log T in [0.01, 100]; the likelihood is convex in 1/T. As Platt
+    (1999) did, the truth counts as 1 - 1/(N+2) rather than 1: where every answer is right the plain likelihood
+    would make the classifier infinitely sure; so it is as sure as N right answers in a row allow. Returns 1.0 for
+    fewer than 10 images, and where the result would make the plain likelihood worse.
+    """
+    if len(logits) < FEWEST_IMAGES:
+        return 1.0
+    scores = np.asarray(logits, np.float64)
+    truth = np.eye(scores.shape[1])[targets] if task == "single" else np.asarray(targets, np.float64)
+    doubt = 1.0 / (len(scores) + 2)
+    even = 1.0 / scores.shape[1] if task == "single" else 0.5
+    softened = truth * (1 - doubt) + doubt * even
+    fitted = math.exp(
+        _golden_section(
+            lambda log_t: _loss(scores / math.exp(log_t), softened, task), math.log(COLDEST), math.log(HOTTEST)
+        )
+    )
+    return fitted if _loss(scores / fitted, truth, task) <= _loss(scores, truth, task) else 1.0
+
+
+def _loss(logits: NDArray[np.float64], truth: NDArray[np.float64], task: Task) -> float:
+    if task == "single":
+        return float(-(truth * _log_softmax(logits)).sum(axis=1).mean())
+    return float((np.logaddexp(0.0, logits) - truth * logits).mean())
+
+
+def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
+
+
+def _golden_section(loss: Callable[[float], float], low: float, high: float, *, width: float = 1e-4) -> float:
+    """Where a function with one valley is least, to `width` (Kiefer 1953)."""
+    ratio = (math.sqrt(5) - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    while high - low > width:
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = loss(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = loss(right)
+    return (low + high) / 2

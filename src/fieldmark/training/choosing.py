@@ -1,0 +1,223 @@
+"""What "auto" becomes: model, method, geometry, head and folds, each with the evidence that decided.
+
+Also the place where a setting that would have no effect is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.geometry import Geometry
+from fieldmark.encoders.building import encoder_row
+from fieldmark.encoders.row import EncoderRow
+from fieldmark.encoders.weights import weights_available
+from fieldmark.errors import UsageError
+from fieldmark.heads.row import HEADS
+from fieldmark.training.recipe import Recipe
+
+SMALL_PX = 64  # shorter side up to which a picture is small: a network of its own beats one made for photos
+FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
+DEFAULT_FOLDS = 5
+LOOP_FIELDS = (
+    "epochs",
+    "batch",
+    "optimiser",
+    "learning_rate",
+    "weight_decay",
+    "warmup",
+    "label_smoothing",
+    "flip",
+    "crop_scale",
+    "patience",
+    "precision",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A recipe with its large questions answered; `reasons` has a line for each answer that was ours."""
+
+    model: str
+    row: EncoderRow
+    method: Literal["probe", "network"]
+    head: str
+    geometry: Geometry
+    folds: int
+    shares: tuple[float, float, float]
+    reasons: tuple[str, ...]
+
+
+def choose(recipe: Recipe, data: Dataset) -> Choice:
+    """Answer what the recipe left to us.
+
+    Raises UnknownName for a model or head that no table has, UsageError for settings that contradict each other.
+    """
+    reasons: list[str] = []
+    shorter = int(np.median(data.sizes_px.min(axis=1)))
+    model = _model(recipe, shorter, reasons)
+    row = encoder_row(model)
+    method = _method(recipe, model, row, reasons)
+    head = _head(recipe, method, reasons)
+    geometry = _geometry(recipe, row, data, shorter, reasons)
+    folds = _folds(recipe, method, data, reasons)
+    _refuse_what_has_no_effect(recipe, method, row, folds)
+    return Choice(
+        model=model,
+        row=row,
+        method=method,
+        head=head,
+        geometry=geometry,
+        folds=folds,
+        shares=parse_shares(recipe.split),
+        reasons=tuple(reasons),
+    )
+
+
+def _model(recipe: Recipe, shorter_px: int, reasons: list[str]) -> str:
+    if recipe.model != "auto":
+        return recipe.model
+    small = shorter_px <= SMALL_PX
+    model = "resnet-small" if small and recipe.method != "probe" else "efficientnet-lite0"
+    kind = "small images" if small else "photos"
+    reasons.append(f"model = {model}: {kind} (median shorter side {shorter_px} px; small is up to {SMALL_PX} px)")
+    return model
+
+
+def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> Literal["probe", "network"]:
+    if recipe.method == "network" and not row.trainable:
+        raise UsageError(
+            f"{model} has nothing that training could improve",
+            where="method = network",
+            do="use --method probe, or choose a network such as resnet-small",
+        )
+    if recipe.method != "auto":
+        return recipe.method
+    if row.method == "probe" or not row.trainable:
+        method: Literal["probe", "network"] = "probe"
+        why = f"that is how {model} is used unless you say otherwise"
+    elif recipe.weights not in ("auto", "none") or (recipe.weights == "auto" and weights_available(row.weights)):
+        method, why = "probe", "pretrained weights are at hand, and a fitted head needs minutes, not hours"
+    else:
+        method, why = "network", "no pretrained weights, so encoder and head learn together"
+    reasons.append(f"method = {method}: {why}")
+    return method
+
+
+def _head(recipe: Recipe, method: str, reasons: list[str]) -> str:
+    if recipe.head == "auto":
+        head = "logistic" if method == "probe" else "linear"
+        reasons.append(f"head = {head}: the usual one for --method {method}")
+        return head
+    HEADS[recipe.head]  # an unknown name is an error here, before any work
+    if method == "network" and recipe.head != "linear":
+        raise UsageError(
+            f"a network is trained together with a linear head, not with {recipe.head}",
+            where=f"head = {recipe.head}, method = network",
+            do=f"drop --head, or fit {recipe.head} on fixed features with --method probe",
+        )
+    return recipe.head
+
+
+def _geometry(recipe: Recipe, row: EncoderRow, data: Dataset, shorter_px: int, reasons: list[str]) -> Geometry:
+    size = None if recipe.size == "auto" else int(recipe.size)
+    geometry = row.geometry(size)
+    if size is None and _takes_any_size(row) and shorter_px <= SMALL_PX:
+        geometry = row.geometry(max(8, shorter_px))
+    if recipe.size == "auto":
+        reasons.append(f"size = {geometry.size_px} px: the images' shorter side is {shorter_px} px (median)")
+    if recipe.fit != "auto" and recipe.fit != geometry.fit:
+        fraction = geometry.crop_fraction if recipe.fit == "crop" else 1.0
+        geometry = msgspec.structs.replace(geometry, fit=recipe.fit, crop_fraction=fraction)
+    ratio = float(np.median(data.sizes_px.max(axis=1) / data.sizes_px.min(axis=1)))
+    if recipe.fit == "auto":
+        reasons.append(f"fit = {geometry.fit}: as the encoder was made for (median aspect ratio {ratio:.2f})")
+    return geometry
+
+
+def _takes_any_size(row: EncoderRow) -> bool:
+    return row.geometry(SMALL_PX).size_px != row.geometry(32).size_px and row.geometry(None).size_px <= 128
+
+
+def _folds(recipe: Recipe, method: str, data: Dataset, reasons: list[str]) -> int:
+    if recipe.folds != "auto":
+        folds = int(recipe.folds)
+        if folds == 1:
+            raise UsageError(
+                "one fold leaves nothing to test on", where="folds = 1", do="use 0 (one split) or 2 and more"
+            )
+        return folds
+    held_out = bool((data.split == "test").any())
+    folds = DEFAULT_FOLDS if method == "probe" and len(data) < FEW_IMAGES and not held_out else 0
+    if folds:
+        reasons.append(
+            f"folds = {folds}: {len(data)} images (below {FEW_IMAGES}) and no test part: each is tested once"
+        )
+    return folds
+
+
+def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, folds: int) -> None:
+    if method == "probe":
+        default = Recipe()
+        idle = [name for name in LOOP_FIELDS if getattr(recipe, name) != getattr(default, name)]
+        if idle:
+            flags = ", ".join("--" + name.replace("_", "-") for name in idle)
+            raise UsageError(
+                f"{flags} would have no effect: a probe has no training loop",
+                where=f"method = probe, {idle[0]} = {getattr(recipe, idle[0])}",
+                do="drop the setting, or train the network with --method network",
+            )
+        if row.trainable and recipe.weights == "none":
+            raise UsageError(
+                "a probe of a network without weights would fit a head on noise",
+                where="method = probe, weights = none",
+                do="let --weights find some, or train from scratch with --method network",
+            )
+    if not row.trainable and recipe.weights not in ("auto", "none"):
+        raise UsageError(
+            "this encoder has no weights that could be loaded",
+            where=f"model = {recipe.model}, weights = {recipe.weights}",
+            do="drop --weights",
+        )
+    if method == "network" and folds:
+        raise UsageError(
+            "folds are for probes: a network would have to be trained once a fold",
+            where=f"method = network, folds = {folds}",
+            do="drop --folds, or use --method probe",
+        )
+
+
+def parse_shares(text: str) -> tuple[float, float, float]:
+    """`"0.7,0.15,0.15"` as shares of train, validation and test."""
+    if text == "auto":
+        return (0.7, 0.15, 0.15)
+    try:
+        shares = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        shares = ()
+    if len(shares) != 3 or not 0.999 < sum(shares) < 1.001 or min(shares) < 0 or shares[0] <= 0 or shares[1] <= 0:
+        raise UsageError(
+            f"{text!r} is not three shares that sum to 1",
+            where=f"split = {text}",
+            do="write train,validation,test as in --split 0.7,0.15,0.15 (test may be 0)",
+        )
+    return (shares[0], shares[1], shares[2])
+
+
+def parse_duration(text: str) -> float | None:
+    """`"90s"`, `"10m"`, `"2h"` or `"none"` in seconds."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    if text == "none":
+        return None
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{text!r} is not a length of time", where=f"budget = {text}", do="write 90s, 10m or 2h")
+    return seconds

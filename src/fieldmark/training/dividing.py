@@ -1,0 +1,66 @@
+"""Which images are for training, which choose and calibrate, which test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.splits import folds as assign_folds
+from fieldmark.data.splits import split
+from fieldmark.errors import DataError
+from fieldmark.training.choosing import Choice
+from fieldmark.training.job import Rows
+from fieldmark.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divided:
+    """Rows of `data` by purpose; with folds, `fold` int64 [len(train)] and no validation."""
+
+    data: Dataset
+    train: Rows
+    validation: Rows
+    test: Rows
+    fold: Rows | None
+    split: str
+
+
+def divide(data: Dataset, choice: Choice, recipe: Recipe) -> Divided:
+    """Folds where the choice says so, otherwise one split; parts that the data itself names are kept.
+
+    Raises DataError where a class is too small for the split or the folds that were asked for.
+    """
+    given = sorted(set(data.split.tolist()) - {""})
+    test = np.flatnonzero(data.split == "test")
+    if choice.folds:
+        train = np.flatnonzero(data.split != "test")
+        fold = assign_folds(data.rows(train), choice.folds, seed=recipe.seed, asked=recipe.folds != "auto")
+        words = f"{len(np.unique(fold))} folds, stratified, groups kept together"
+        none = np.empty(0, dtype=np.int64)
+        return Divided(data=data, train=train, validation=none, test=test, fold=fold, split=_words(words, given))
+    data = split(data, choice.shares, seed=recipe.seed, asked=recipe.split != "auto")
+    rows = {name: np.flatnonzero(data.split == name) for name in ("train", "validation", "test")}
+    for part in ("train", "validation"):
+        if not len(rows[part]):
+            raise DataError(
+                f"no image is left for {part}",
+                where=str(data.root),
+                do="add images, give larger shares with --split, or use --folds 5",
+            )
+    shares = "/".join(f"{100 * share:g}" for share in choice.shares)
+    return Divided(
+        data=data,
+        train=rows["train"],
+        validation=rows["validation"],
+        test=rows["test"],
+        fold=None,
+        split=_words(f"random {shares}, stratified, groups kept together", given),
+    )
+
+
+def _words(ours: str, given: list[str]) -> str:
+    if {"train", "validation", "test"} <= set(given):
+        return "as the data gives it"
+    return f"{', '.join(given)} as the data gives it; the rest {ours}" if given else ours

@@ -1,0 +1,59 @@
+"""What is handed to a way of learning, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldmark.bundle.schema import Weights
+from fieldmark.data.dataset import Dataset
+from fieldmark.progress import Progress
+from fieldmark.report.report import Epoch
+from fieldmark.training.choosing import Choice
+from fieldmark.training.network import Network
+from fieldmark.training.recipe import Recipe
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Pixels uint8 [N, S, S, 3] of the N rows of `data`, and which rows are for what.
+
+    With folds, `fold` int64 [len(train)] gives each row of `train` its fold and `validation` is empty; otherwise
+    `fold` is None. `deadline` is in seconds of time.monotonic; learning must be over by then.
+    """
+
+    data: Dataset
+    pixels: NDArray[np.uint8]
+    train: Rows
+    validation: Rows
+    test: Rows
+    fold: Rows | None
+    split: str  # in words
+    choice: Choice
+    recipe: Recipe
+    run_folder: Path
+    resume: bool
+    deadline: float | None
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """`settings` are what the recipe's "auto" became; `out_of_fold` float32 [len(train), C] comes with folds."""
+
+    network: Network
+    weights: Weights
+    settings: Mapping[str, Any]
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
+    best_epoch: int | None = None
+    score_name: str = ""
+    out_of_fold: NDArray[np.float32] | None = None

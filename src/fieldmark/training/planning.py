@@ -1,0 +1,116 @@
+"""Every "auto" of a recipe becomes a value, with a line that says why."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fieldmark.data.loading import usable_cores
+from fieldmark.errors import UsageError
+from fieldmark.training.job import Job
+from fieldmark.training.plan import Plan
+from fieldmark.training.precision import Precision, fastest_precision
+
+SMALL_PX = 64  # up to here pictures are icons and digits: shifted by pixels instead of cropped and resized
+LOOKED_AT = 1000  # images that tell whether all are grey
+V = TypeVar("V")
+
+
+def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
+    """The job's recipe with nothing left to decide for the training loop, and one line for each choice that was made.
+
+    UsageError for a setting that cannot be followed on this machine.
+    """
+    recipe, size_px, images = job.recipe, job.choice.geometry.size_px, len(job.train)
+    threads = usable_cores() if recipe.threads == "auto" else recipe.threads
+    choices: list[str] = []
+
+    def settle(name: str, asked: V | Literal["auto"], value: V, why: str) -> V:
+        if asked != "auto":
+            return asked
+        choices.append(f"{name} = {value}: {why}")
+        return value
+
+    small = size_px <= SMALL_PX
+    batch = settle("batch", recipe.batch, _batch(images, pretrained), f"about 40 steps or more from {images} images")
+    optimiser = settle("optimiser", recipe.optimiser, *_optimiser(pretrained))
+    flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
+    asked_flip: bool | Literal["auto"] = "auto" if recipe.flip == "auto" else recipe.flip == "yes"
+    crop, crop_why = (
+        (1.0, f"{size_px} px images are shifted instead") if small else (0.35, "keeps most objects whole")
+    )
+    fastest, fastest_why = _precision(recipe.precision, threads)
+    return (
+        Plan(
+            epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
+            batch=batch,
+            optimiser=optimiser,
+            learning_rate=settle(
+                "learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)
+            ),
+            weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
+            warmup=recipe.warmup,
+            label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
+            flip=settle("flip", asked_flip, flip, flip_why),
+            crop_scale=settle("crop scale", recipe.crop_scale, crop, crop_why),
+            shift_px=size_px // 16 if small else 0,
+            patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
+            precision=settle("precision", recipe.precision, fastest, fastest_why),
+            threads=settle("threads", recipe.threads, threads, "the processors that this process may use"),
+            seed=recipe.seed,
+        ),
+        tuple(choices),
+    )
+
+
+def all_grey(pixels: NDArray[np.uint8]) -> bool:
+    """Whether all images of uint8 [N, S, S, 3] have three equal channels."""
+    return bool((pixels == pixels[..., :1]).all())
+
+
+def _batch(images: int, pretrained: bool) -> int:
+    most = 32 if pretrained else 128
+    return max(8, min(most, 2 ** (max(1, images // 40).bit_length() - 1)))
+
+
+def _optimiser(pretrained: bool) -> tuple[Literal["sgd", "adamw"], str]:
+    return (
+        ("adamw", "gentle on pretrained weights") if pretrained else ("sgd", "best for small networks from scratch")
+    )
+
+
+def _learning_rate(optimiser: str, batch: int, pretrained: bool) -> tuple[float, str]:
+    if optimiser == "adamw":
+        return (3e-4, "usual for fine-tuning") if pretrained else (2e-3, "usual for small networks from scratch")
+    return (0.01 if pretrained else 0.1) * batch / 128, f"in proportion to a batch of {batch} (Goyal et al. 2017)"
+
+
+def _weight_decay(optimiser: str) -> tuple[float, str]:
+    return (0.05, "usual for AdamW") if optimiser == "adamw" else (5e-3, "decoupled; 5e-4 in PyTorch's coupled form")
+
+
+def _epochs(images: int, pretrained: bool, budget: bool) -> tuple[float, str]:
+    if budget:
+        return (20.0 if pretrained else 40.0), "at most; the budget decides"
+    views = 60_000 if pretrained else 600_000
+    most = 15 if pretrained else 30
+    return float(max(3, min(most, views // max(1, images)))), f"{images} images, up to {most} passes or {views} views"
+
+
+def _flip(class_names: tuple[str, ...], grey: bool, small: bool) -> tuple[bool, str]:
+    if class_names and all(len(name) == 1 or name.isdigit() for name in class_names):
+        return False, "every class is a single sign or a number, and signs mean something else mirrored"
+    if grey and small:
+        return False, f"all images are grey and at most {SMALL_PX} px, as writing is; --flip yes for other things"
+    return True, "things look alike mirrored; --flip no where left and right differ"
+
+
+def _precision(asked: str, threads: int) -> tuple[Precision, str]:
+    if asked == "fp16" and not torch.cuda.is_available():
+        raise UsageError(
+            "fp16 arithmetic needs a GPU", where="--precision fp16", do="use --precision auto, bf16 or fp32"
+        )
+    return fastest_precision(threads) if asked == "auto" else (asked, "as asked")  # type: ignore[return-value]

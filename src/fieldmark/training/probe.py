@@ -1,0 +1,112 @@
+"""Probe: embed every image once with a fixed encoder, then fit a head on the embeddings (minutes, not hours).
+
+With folds, each image is judged by a head that never saw it or its group; the pooled answers are what the report
+shows, and the head that ships is then fitted on all images (Stone 1974, cross-validatory choice and assessment).
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fieldmark.data.groups import group_ids
+from fieldmark.encoders.row import Encoder
+from fieldmark.encoders.weights import load_weights
+from fieldmark.errors import UsageError
+from fieldmark.heads.row import HEADS, FittedHead, Labelled
+from fieldmark.progress import Progress
+from fieldmark.training.job import Job, Learned, Rows
+from fieldmark.training.network import Network, as_input
+
+EMBED_BATCH = 64
+LEARN_FROM = 5_000  # images from which an encoder learns what it learns without labels
+
+
+def learn_by_probe(job: Job) -> Learned:
+    """Embed, fit the head, and with folds judge every training row out of fold."""
+    encoder = job.choice.row.build(job.choice.geometry.size_px)
+    weights = load_weights(encoder, job.choice.row.weights, job.recipe.weights)
+    learn_without_labels(encoder, job)
+    rows = np.sort(np.concatenate([job.train, job.validation]))
+    embedding = np.zeros((len(job.data), encoder.embedding_size), dtype=np.float32)
+    embedding[rows] = embed(encoder, job.pixels, rows, deadline=job.deadline, progress=job.progress)
+    out_of_fold = None if job.fold is None else _judge_out_of_fold(job, embedding, job.fold)
+    job.progress("fitting the head", 0, 1)
+    head = _fit(job, embedding, job.train)
+    job.progress("fitting the head", 1, 1)
+    return Learned(
+        network=Network(encoder, head.module),
+        weights=weights,
+        settings={"head_settings": head.settings or {}},
+        reasons=head.choices,
+        out_of_fold=out_of_fold,
+    )
+
+
+def learn_without_labels(encoder: Encoder, job: Job) -> None:
+    """Show the encoder up to LEARN_FROM training images, drawn by the seed."""
+    some = np.random.default_rng(job.recipe.seed).permutation(job.train)[:LEARN_FROM]
+    encoder.learn(job.pixels[np.sort(some)], job.recipe.seed)
+
+
+def embed(
+    encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows, *, deadline: float | None, progress: Progress
+) -> NDArray[np.float32]:
+    """The chosen rows of uint8 [N, S, S, 3] -> float32 [len(rows), D].
+
+    Raises UsageError as soon as `deadline` (time.monotonic) is out of reach.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder = encoder.to(device).eval()
+    out = np.empty((len(rows), encoder.embedding_size), dtype=np.float32)
+    begun = time.monotonic()
+    with torch.inference_mode():
+        for start in range(0, len(rows), EMBED_BATCH):
+            batch = torch.from_numpy(pixels[rows[start : start + EMBED_BATCH]]).to(device)
+            out[start : start + len(batch)] = encoder(as_input(batch)).float().cpu().numpy()
+            done = start + len(batch)
+            progress("embedding", done, len(rows))
+            _refuse_if_late(begun, done, len(rows), deadline)
+    encoder.to("cpu")
+    return out
+
+
+def _refuse_if_late(begun: float, done: int, total: int, deadline: float | None) -> None:
+    if deadline is None or done < min(total, 4 * EMBED_BATCH):
+        return
+    now = time.monotonic()
+    need_s = (now - begun) / done * (total - done)
+    if now + need_s > deadline:
+        raise UsageError(
+            f"embedding the images needs {need_s:.0f} s more, and the budget leaves {max(0.0, deadline - now):.0f} s",
+            where="budget",
+            do="allow more time, choose a smaller --size, or a cheaper encoder such as --model hog+colour",
+        )
+
+
+def _fit(job: Job, embedding: NDArray[np.float32], rows: Rows) -> FittedHead:
+    return HEADS[job.choice.head].fit(
+        Labelled(
+            embedding=embedding[rows],
+            targets=job.data.targets[rows],
+            group=group_ids(job.data)[rows],
+            classes=len(job.data.classes),
+            task=job.data.task,
+        ),
+        seed=job.recipe.seed,
+    )
+
+
+def _judge_out_of_fold(job: Job, embedding: NDArray[np.float32], fold: Rows) -> NDArray[np.float32]:
+    # The head's own settings are chosen anew inside each fold, so that no image had a say in its own judge.
+    logits = np.zeros((len(job.train), len(job.data.classes)), dtype=np.float32)
+    names = np.unique(fold)
+    for done, name in enumerate(names, start=1):
+        module = _fit(job, embedding, job.train[fold != name]).module.eval()
+        with torch.inference_mode():
+            logits[fold == name] = module(torch.from_numpy(embedding[job.train[fold == name]])).numpy()
+        job.progress("judging out of fold", done, len(names))
+    return logits

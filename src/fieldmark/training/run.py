@@ -1,0 +1,169 @@
+"""The public verb `train`: a dataset in, a bundle out. It reads from top to bottom; each step has its own file."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from fieldmark.bundle.writing import staged
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.reading import read
+from fieldmark.errors import DataError, UsageError
+from fieldmark.progress import Progress, silent
+from fieldmark.evaluation.plain import figures
+from fieldmark.report.report import Report
+from fieldmark.training.cache import cache_pixels
+from fieldmark.training.choosing import choose, parse_duration
+from fieldmark.training.dividing import divide
+from fieldmark.training.end_to_end import learn_end_to_end
+from fieldmark.training.job import Job
+from fieldmark.training.probe import learn_by_probe
+from fieldmark.training.recipe import Recipe
+from fieldmark.training.shipping import Wishes, ship
+
+ASKED = "recipe.json"
+LEARN = {"probe": learn_by_probe, "network": learn_end_to_end}
+# What a budget keeps back for export, parity, evaluation and report: a fixed part, a share, and reading the test
+# images a second time, from their files.
+RESERVE_S, RESERVE_SHARE = 8.0, 0.04
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """Where the bundle lies, and everything that its report says."""
+
+    bundle: Path
+    report: Report
+
+    def summary(self) -> dict[str, Any]:
+        """What `fieldmark train --json` prints; "test" holds the figures of images that were held out."""
+        report = self.report
+        return {
+            "bundle": str(self.bundle),
+            "model": report.manifest.model,
+            "head": report.manifest.head,
+            "method": report.manifest.method,
+            "test": figures(report.test),
+            "validation": figures(report.validation),
+            "parity": report.manifest.parity,
+            "latency_ms": report.latency_ms,
+            "size_bytes": report.size_bytes,
+            "seconds": report.seconds,
+            "skipped": report.skipped,
+            "notes": report.notes,
+            "choices": report.manifest.choices,
+        }
+
+
+def train(
+    data: Dataset | str | Path,
+    *,
+    out: str | Path | None = None,
+    recipe: Recipe | None = None,
+    canaries: Literal["generated", "data"] = "generated",
+    thumbnails: bool = True,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Trained:
+    """Train a classifier on `data` (a Dataset, or a path for `read`) and write it to `out` as a bundle.
+
+    `out` defaults to the data's name with `.fieldmark`, in the working folder; a bundle that is there already is
+    replaced when the new one is whole. `canaries="data"` puts a few validation photos into the bundle. `resume`
+    goes on from the checkpoint that an interrupted run left in `OUT.run/`.
+
+    Raises DataError, UsageError, UnknownName, WeightsError, OutputError, and ParityError where the exported graph
+    does not answer as the network does. Nothing is written unless everything is.
+    """
+    begun = time.monotonic()
+    recipe = recipe or Recipe()
+    data = data if isinstance(data, Dataset) else read(data, progress=progress)
+    _refuse_too_little(data)
+    out = Path(out) if out is not None else Path(data.root.resolve().name + ".fieldmark")
+    choice = choose(recipe, data)
+    with staged(out) as folder, running(out, recipe, resume=resume) as run_folder:
+        reading_s = time.monotonic()
+        cached = cache_pixels(data, choice.geometry, run_folder, progress=progress)
+        reading_s = time.monotonic() - reading_s
+        parts = divide(cached.data, choice, recipe)
+        job = Job(
+            data=parts.data,
+            pixels=cached.pixels,
+            train=parts.train,
+            validation=parts.validation,
+            test=parts.test,
+            fold=parts.fold,
+            split=parts.split,
+            choice=choice,
+            recipe=recipe,
+            run_folder=run_folder,
+            resume=resume,
+            deadline=_deadline(recipe, begun, reading_s * len(parts.test) / max(1, len(cached.data))),
+            progress=progress,
+        )
+        learned = LEARN[choice.method](job)
+        wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
+        report = ship(job, learned, folder, wishes, begun=begun)
+    return Trained(bundle=out, report=report)
+
+
+def _refuse_too_little(data: Dataset) -> None:
+    if data.task == "single" and len(data.classes) < 2:
+        raise DataError(
+            f"there is one class only, {', '.join(data.classes)}, so there is nothing to tell apart",
+            where=str(data.root),
+            do="add a folder (or rows) of images that show something else",
+        )
+
+
+def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | None:
+    budget_s = parse_duration(recipe.budget)
+    if budget_s is None:
+        return None
+    return begun + budget_s * (1 - RESERVE_SHARE) - RESERVE_S - 2 * reading_test_s
+
+
+@contextmanager
+def running(out: Path, recipe: Recipe, *, resume: bool) -> Iterator[Path]:
+    """The folder beside `out` that holds what an interrupted run needs to go on; gone when the bundle is there.
+
+    After an error it stays only if it holds a checkpoint.
+    """
+    folder = out.with_name(out.name + ".run")
+    asked = folder / ASKED
+    if resume:
+        _refuse_another_recipe(asked, recipe)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        asked.write_bytes(msgspec.json.format(msgspec.json.encode(recipe)))
+    try:
+        yield folder
+    except BaseException:
+        if not any(folder.glob("checkpoint*")):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder)
+
+
+def _refuse_another_recipe(asked: Path, recipe: Recipe) -> None:
+    if not asked.is_file():
+        raise UsageError(
+            "there is no interrupted run to go on with",
+            where=str(asked.parent),
+            do="leave out --resume to start anew",
+        )
+    before = msgspec.json.decode(asked.read_bytes(), type=Recipe)
+    changed = [name for name in Recipe.__struct_fields__ if getattr(before, name) != getattr(recipe, name)]
+    if changed:
+        raise UsageError(
+            "a run goes on with the recipe that it began with",
+            where=f"{changed[0]} = {getattr(recipe, changed[0])}, and was {getattr(before, changed[0])}",
+            do="give the same settings as before, or leave out --resume to start anew",
+        )

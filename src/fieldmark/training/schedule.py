@@ -1,0 +1,66 @@
+"""How the learning rate rises and falls, and how its length is fitted to a wall clock.
+
+A schedule is walked by its position in 0..1. With `refits` the pace changes on the way: from each (step, total) on,
+what is left of the schedule is spread over the steps that are left: the rate never jumps, and always reaches nought.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+Refits = tuple[tuple[int, int], ...]
+
+
+def rate(position: float, warmup: float) -> float:
+    """Share of the peak rate at `position` in 0..1: a straight rise over `warmup`, then half a cosine to 0
+    (Goyal et al. 2017; Loshchilov and Hutter 2017)."""
+    if position < warmup:
+        return position / warmup
+    return 0.5 * (1.0 + math.cos(math.pi * (position - warmup) / max(1.0 - warmup, 1e-9)))
+
+
+def position(step: int, refits: Refits) -> float:
+    """Where in 0..1 the middle of `step` lies; `refits` begins with (0, total steps)."""
+    begun = [(start, total) for start, total in refits if start <= step]
+    ends = [*(start for start, _ in begun[1:]), step + 0.5]
+    reached = 0.0
+    for (start, total), end in zip(begun, ends):
+        reached += (1.0 - reached) * min(1.0, (end - start) / max(1, total - start))
+    return reached
+
+
+class Pace:
+    """The speed of late, and what it allows before `deadline` (seconds of `time.monotonic`); begun at `step`."""
+
+    def __init__(self, deadline: float, step: int) -> None:
+        self.deadline = deadline
+        self.since, self.step = time.monotonic(), step
+        self.step_s = 0.0
+
+    def measure(self, step: int) -> bool:
+        """Called after each step; True where the speed was measured anew: every five seconds, and more often in the
+        end, so that an error then is a small share of what is left."""
+        now, first = time.monotonic(), self.step_s == 0.0
+        if 0.0 < now - self.since < min(5.0, 0.1 * (self.deadline - now)):
+            return False
+        newest_s = (now - self.since) / (step - self.step)
+        self.step_s = newest_s if first else 0.5 * (self.step_s + newest_s)
+        self.since, self.step = now, step
+        return True
+
+    def affordable(self, step: int, *, scoring_s: float, per_epoch: int) -> int:
+        """Total steps that fit with a scoring after each epoch; 3 % of the time is kept back."""
+        left_s = (self.deadline - time.monotonic() - scoring_s) * 0.97
+        return step + max(0, int(left_s / (self.step_s + scoring_s / per_epoch)))
+
+
+def refit(refits: Refits, step: int, affordable: int, longest: int) -> Refits:
+    """`refits` with one more entry where `affordable` total steps differ enough from what is planned.
+
+    Too long is mended at once, too short only when it is worth it: speed is noisy, and every change is written down.
+    """
+    planned = refits[-1][1]
+    total = min(longest, max(step, affordable))
+    left, fits = planned - step, total - step
+    return (*refits, (step, total)) if fits < 0.98 * left or fits > 1.08 * left else refits

@@ -1,0 +1,232 @@
+"""From a network that has learned to a bundle that is sealed: export, parity, calibration, canaries, measures.
+
+Everything that the report says is measured here on the exported graph, run by the light predictor.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+import fieldmark
+from fieldmark.bundle.layout import CANARIES, CARD, GRAPH, WEIGHTS
+from fieldmark.bundle.layout import REPORT as REPORT_FOLDER
+from fieldmark.bundle.schema import Data, Decision, Manifest, Part
+from fieldmark.bundle.writing import seal
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.fingerprint import fingerprint
+from fieldmark.evaluation.evaluate import evaluate
+from fieldmark.evaluation.evaluation import Evaluation
+from fieldmark.evaluation.summarise import summarise
+from fieldmark.exporters.onnx import export
+from fieldmark.exporters.parity import compare
+from fieldmark.exporters.weights import save_weights
+from fieldmark.inference.canaries import draw, record
+from fieldmark.inference.classifier import Classifier, load
+from fieldmark.inference.deciding import fit_temperature, probabilities
+from fieldmark.inference.runner import open_graph
+from fieldmark.inference.timing import latency_ms
+from fieldmark.report.card import model_card
+from fieldmark.report.document import render_json
+from fieldmark.report.page import render
+from fieldmark.report.report import Report
+from fieldmark.report.thumbnails import thumbnails
+from fieldmark.training.job import Job, Learned, Rows
+
+PARITY_IMAGES = 256  # enough to see a wrong graph; more would only cost time
+TIMED_IMAGES = 16
+DATA_CANARIES = 4
+RUN_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the person said about the bundle itself."""
+
+    name: str
+    canaries: Literal["generated", "data"]
+    thumbnails: bool
+
+
+def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: float) -> Report:
+    """Write the whole bundle into `folder` and seal it; the report is what it says of itself.
+
+    `begun` is when the command began, in seconds of time.monotonic. Raises ParityError before anything is measured.
+    """
+    held_out = job.validation if len(job.validation) else job.train
+    job.progress("exporting", 0, 1)
+    network = learned.network.eval()
+    export(network, job.choice.geometry.size_px, folder / GRAPH)
+    save_weights(network, folder / WEIGHTS)
+    parity = compare(network, folder / GRAPH, job.pixels[_some(held_out, PARITY_IMAGES)], task=job.data.task)
+    job.progress("exporting", 1, 1, f"agreement {parity.agreement:.0%} on {parity.n} images")
+
+    logits = learned.out_of_fold if job.fold is not None else _logits(folder / GRAPH, job.pixels, held_out)
+    if logits is None:
+        raise ValueError("folds without out-of-fold answers")
+    decision = Decision(temperature=fit_temperature(logits, job.data.targets[held_out], job.data.task))
+    manifest = Manifest(
+        name=wishes.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=job.data.task,
+        classes=job.data.classes,
+        geometry=job.choice.geometry,
+        decision=decision,
+        model=job.choice.model,
+        head=job.choice.head,
+        method=job.choice.method,
+        embedding_size=network.encoder.embedding_size,
+        parameters=sum(tensor.numel() for tensor in network.state_dict().values()),
+        weights=learned.weights,
+        recipe=resolved(job, learned),
+        choices=(*job.choice.reasons, *learned.reasons),
+        data=_data(job),
+        parity=parity,
+        canaries=(),
+        versions=_versions(),
+    )
+    pictures = draw(folder, job.choice.geometry) + _own_photos(job, held_out, folder, wishes)
+    seal(folder, manifest)
+    manifest = msgspec.structs.replace(manifest, canaries=record(load(folder), pictures))
+    seal(folder, manifest)
+    report = _measure(load(folder), job, learned, logits, begun)
+    _write_report(report, job, folder, wishes)
+    seal(folder, manifest)
+    return report
+
+
+def _measure(classifier: Classifier, job: Job, learned: Learned, logits: NDArray[np.float32], begun: float) -> Report:
+    test: Evaluation | None
+    if job.fold is not None:
+        pooled = _out_of_fold(job, logits, job.fold)
+        test, validation = (_test(classifier, job), pooled) if len(job.test) else (pooled, None)
+    else:
+        test = _test(classifier, job) if len(job.test) else None
+        validation = _summary(job, job.validation, logits, classifier.bundle.manifest.decision)
+    timed = [job.data.path(row) for row in _some(job.train, TIMED_IMAGES)]
+    return Report(
+        manifest=classifier.bundle.manifest,
+        test=test,
+        validation=validation,
+        epochs=learned.epochs,
+        best_epoch=learned.best_epoch,
+        score_name=learned.score_name,
+        latency_ms=latency_ms(classifier, timed),
+        size_bytes=classifier.bundle.graph.stat().st_size,
+        seconds=round(time.monotonic() - begun, 1),
+        skipped=tuple((s.file, f"{s.unreadable.reason}: {s.unreadable.detail}") for s in job.data.skipped),
+        notes=(*job.data.notes, *learned.notes),
+    )
+
+
+def _test(classifier: Classifier, job: Job) -> Evaluation:
+    return evaluate(classifier, job.data.rows(job.test), part="test", progress=job.progress)
+
+
+def _summary(job: Job, rows: Rows, logits: NDArray[np.float32], decision: Decision) -> Evaluation:
+    return summarise(
+        job.data.targets[rows],
+        probabilities(logits, decision, job.data.task),
+        task=job.data.task,
+        classes=job.data.classes,
+        files=job.data.files[rows].tolist(),
+        part="validation",
+    )
+
+
+def _out_of_fold(job: Job, logits: NDArray[np.float32], fold: Rows) -> Evaluation:
+    """Pooled answers of the fold models. Each fold's temperature comes from the other folds, so that calibration,
+    too, is judged on images that had no say in it."""
+    targets = job.data.targets[job.train]
+    calibrated = np.zeros(logits.shape, dtype=np.float64)
+    for name in np.unique(fold):
+        others = fold != name
+        decision = Decision(temperature=fit_temperature(logits[others], targets[others], job.data.task))
+        calibrated[~others] = probabilities(logits[~others], decision, job.data.task)
+    return summarise(
+        targets,
+        calibrated,
+        task=job.data.task,
+        classes=job.data.classes,
+        files=job.data.files[job.train].tolist(),
+        part="out-of-fold",
+    )
+
+
+def _logits(graph: Path, pixels: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:
+    runner = open_graph(graph)
+    return np.concatenate([runner.run(pixels[rows[at : at + RUN_BATCH]])[1] for at in range(0, len(rows), RUN_BATCH)])
+
+
+def _some(rows: Rows, count: int) -> Rows:
+    """Up to `count` of the rows, evenly spread, so that every class has a chance to be among them."""
+    return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def _own_photos(job: Job, rows: Rows, folder: Path, wishes: Wishes) -> tuple[str, ...]:
+    if wishes.canaries == "generated":
+        return ()
+    names = []
+    for number, row in enumerate(_some(rows, DATA_CANARIES)):
+        name = f"{CANARIES}/photo-{number}{Path(str(job.data.files[row])).suffix.lower()}"
+        shutil.copyfile(job.data.path(row), folder / name)
+        names.append(name)
+    return tuple(names)
+
+
+def _write_report(report: Report, job: Job, folder: Path, wishes: Wishes) -> None:
+    shown = [evaluation for evaluation in (report.test, report.validation) if evaluation is not None][:1]
+    cases = [case.file for evaluation in shown for case in (*evaluation.mistakes, *evaluation.hits)]
+    pictures = thumbnails(job.data.root, cases) if wishes.thumbnails else {}
+    (folder / REPORT_FOLDER).mkdir(exist_ok=True)
+    (folder / REPORT_FOLDER / "index.html").write_text(render(report, pictures), encoding="utf-8")
+    (folder / REPORT_FOLDER / "report.json").write_text(render_json(report), encoding="utf-8")
+    (folder / CARD).write_text(model_card(report), encoding="utf-8")
+
+
+def resolved(job: Job, learned: Learned) -> dict[str, Any]:
+    """The recipe as it was run: what was asked, with every "auto" replaced by what it became."""
+    asked = msgspec.to_builtins(job.recipe)
+    choice = job.choice
+    ours = {
+        "model": choice.model,
+        "head": choice.head,
+        "method": choice.method,
+        "weights": learned.weights.source,
+        "size": choice.geometry.size_px,
+        "fit": choice.geometry.fit,
+        "folds": choice.folds,
+        "split": ",".join(f"{share:g}" for share in choice.shares),
+    }
+    return {**asked, **ours, **learned.settings}
+
+
+def _data(job: Job) -> Data:
+    parts = {"train": job.train, "validation": job.validation, "test": job.test}
+    return Data(
+        fingerprint=fingerprint(job.data),
+        parts={name: _part(job.data.rows(rows)) for name, rows in parts.items() if len(rows)},
+        skipped=len(job.data.skipped),
+        split=job.split,
+    )
+
+
+def _part(data: Dataset) -> Part:
+    counts = (
+        np.bincount(data.targets, minlength=len(data.classes)) if data.task == "single" else data.targets.sum(axis=0)
+    )
+    return Part(n=len(data), per_class=dict(zip(data.classes, counts.tolist())))
+
+
+def _versions() -> dict[str, str]:
+    names = ("numpy", "pillow", "onnxruntime", "torch", "timm", "scikit-learn", "accelerate")
+    return {"fieldmark": fieldmark.__version__, **{name: version(name) for name in names}}

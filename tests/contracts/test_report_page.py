@@ -1,0 +1,169 @@
+"""The page: for any report one file of at most 3 MB that runs nothing, loads nothing and says what it left out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+import makers_report as make
+from fieldmark.evaluation.evaluation import Case
+from fieldmark.measures.table import MEASURES
+from fieldmark.report.page import MOST_BYTES, render
+from fieldmark.report.report import Report
+from fieldmark.report.terminal import headline, summary_lines
+from fieldmark.report.wording import WORDING
+
+REPORTS = make.every_report()
+VOID = {"meta", "img", "image", "rect", "line", "circle", "path", "polyline", "br"}
+NASTY = (
+    '<script>alert("class")</script>',
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }}",
+    "a\u202egnp.exe\x00\n\ud800",
+)
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: tags with attributes, text, and whether every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def page_of(report: Report) -> tuple[str, Page]:
+    evaluation = report.test or report.validation
+    html = render(report, make.pictures(evaluation) if evaluation else {})
+    return html, Page(html)
+
+
+@pytest.fixture(scope="module", params=REPORTS)
+def drawn(request: pytest.FixtureRequest) -> tuple[Report, str, Page]:
+    report = REPORTS[request.param]
+    return report, *page_of(report)
+
+
+def test_one_small_file_that_loads_and_runs_nothing(drawn: tuple[Report, str, Page]) -> None:
+    _, html, page = drawn
+    assert len(html.encode()) <= MOST_BYTES
+    assert page.open == []
+    assert not {"script", "link", "iframe", "object", "form", "base"} & {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], tag
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+
+
+def test_the_policy_allows_exactly_the_page_s_own_style(drawn: tuple[Report, str, Page]) -> None:
+    _, html, _ = drawn
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    sha = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'sha256-{sha}'" in html
+    assert "url(" not in style and "@import" not in style
+
+
+def test_the_sentence_stands_on_the_page(drawn: tuple[Report, str, Page]) -> None:
+    report, _, page = drawn
+    assert headline(report) in page.text
+
+
+def test_the_same_report_gives_the_same_bytes(drawn: tuple[Report, str, Page]) -> None:
+    report, html, _ = drawn
+    again = msgspec.json.decode(msgspec.json.encode(report), type=Report)
+    assert page_of(again)[0] == html
+
+
+def test_no_digits_for_what_was_not_measured() -> None:
+    _, page = page_of(REPORTS["undefined"])
+    assert not [text for text in page.text if "None" in text or "nan" in text]
+    assert "–" in page.text
+
+
+def test_every_class_and_its_figures_are_on_the_page_worst_first() -> None:
+    report = REPORTS["clothing"]
+    html, page = page_of(report)
+    assert report.test is not None and set(report.test.classes) <= set(page.text)
+    rows = re.findall(r'<tr><th scope="row"><span>([\w-]+)</span></th><td>\d+</td><td>', html)
+    f1 = {figures.name: figures.figures["f1"].value for figures in report.test.per_class}
+    assert rows == sorted(rows, key=lambda name: f1[name]) and len(rows) == len(f1)
+
+
+def test_hostile_names_are_text() -> None:
+    for nasty in NASTY:
+        evaluation = make.single((nasty, "hat", *make.CLOTHING), 60, right=0.6)
+        case = Case(file=nasty, truth=(nasty,), answer=("hat",), probability=0.9)
+        evaluation = msgspec.structs.replace(evaluation, mistakes=(case,), notes=(nasty,))
+        report = make.report(evaluation, name=nasty, skipped=((nasty, nasty),), notes=(nasty,), score_name=nasty)
+        manifest = msgspec.structs.replace(report.manifest, created=nasty[-10:], recipe={"seed": nasty})
+        html = render(msgspec.structs.replace(report, manifest=manifest), {nasty: make.picture(1)})
+        page = Page(html)
+        assert page.open == [] and "script" not in {tag for tag, _ in page.tags}
+        assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
+        assert "49" not in page.text and html.encode() and "\u202e" not in html and "\x00" not in html
+
+
+def test_a_thumbnail_that_is_no_picture_is_not_embedded() -> None:
+    report = REPORTS["clothing"]
+    assert report.test is not None
+    html = render(report, {case.file: b"<svg onload=alert(1)>" for case in report.test.mistakes})
+    assert "<img" not in html and "no picture" in html
+
+
+def test_at_most_3_mb_whatever_the_names_and_pictures() -> None:
+    names = [f"{i:05d} " + '<"&' * 300 for i in range(1200)]
+    evaluation = make.single(names, 2400, right=0.3)
+    files = [case.file for case in (*evaluation.mistakes, *evaluation.hits)]
+    huge = dict.fromkeys(files, b"\xff\xd8" + b"x" * 15_000)
+    lots = tuple((f"{name}.jpg", "'" * 5000) for name in names)
+    report = make.report(evaluation, skipped=lots, notes=tuple(why for _, why in lots), name='"' * 9000)
+    html = render(report, huge)
+    assert len(html.encode()) <= MOST_BYTES
+    assert "1,200 classes shown" in html and "1,200 files shown" in html
+
+
+def test_a_validation_page_warns_and_an_out_of_fold_page_explains() -> None:
+    assert "also helped to choose" in page_of(REPORTS["validation-only"])[0]
+    assert "Out-of-fold" in page_of(REPORTS["out-of-fold"])[0]
+    assert "also helped to choose" not in page_of(REPORTS["clothing"])[0]
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_is_said_in_words(name: str) -> None:
+    assert WORDING[name].label and WORDING[name].meaning
+
+
+def test_figures_of_the_training_images_are_called_that() -> None:
+    seen = make.single(make.CLOTHING, 200, part="train")
+    assert "learnt from these very images" in page_of(make.report(seen))[0]
+
+
+def test_curves_only_where_there_was_training() -> None:
+    assert "How it learnt" in page_of(REPORTS["cifar"])[0]
+    assert "How it learnt" not in page_of(REPORTS["clothing"])[0]
+
+
+def test_terminal_lines_are_plain_and_short(drawn: tuple[Report, str, Page]) -> None:
+    for label, figure in summary_lines(drawn[0]):
+        assert label and figure and len(label) + len(figure) < 90 and "\n" not in label + figure

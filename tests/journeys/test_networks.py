@@ -1,0 +1,57 @@
+"""Training a network, interrupting it, and going on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from makers import fieldmark, photo_folder
+
+SETTINGS = ("--model", "lenet", "--epochs", "4", "--batch", "16", "--size", "32", "--patience", "0", "--json")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return photo_folder(tmp_path_factory.mktemp("small") / "small", per_class=24, size=(32, 32))
+
+
+def weights_and_graph(bundle: Path) -> tuple[bytes, bytes]:
+    return (bundle / "weights.safetensors").read_bytes(), (bundle / "model.onnx").read_bytes()
+
+
+def test_the_same_recipe_gives_the_same_bytes_and_kill_9_changes_nothing(small: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        done = fieldmark("train", small, *SETTINGS, "--out", f"{name}.fieldmark", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert weights_and_graph(tmp_path / "one.fieldmark") == weights_and_graph(tmp_path / "two.fieldmark")
+
+    kill_after_the_first_checkpoint(small, tmp_path)
+    assert not (tmp_path / "three.fieldmark").exists()
+    resumed = fieldmark("train", small, *SETTINGS, "--out", "three.fieldmark", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert weights_and_graph(tmp_path / "one.fieldmark") == weights_and_graph(tmp_path / "three.fieldmark")
+    assert not (tmp_path / "three.fieldmark.run").exists()
+    report = json.loads((tmp_path / "three.fieldmark" / "report" / "report.json").read_text())
+    assert [epoch["epoch"] for epoch in report["epochs"]] == [1, 2, 3, 4]
+
+
+def kill_after_the_first_checkpoint(small: Path, folder: Path) -> None:
+    words = [sys.executable, "-m", "fieldmark", "train", str(small), *SETTINGS, "--out", "three.fieldmark"]
+    with subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
+        run_folder = folder / "three.fieldmark.run"
+        while running.poll() is None and not list(run_folder.glob("checkpoint*")):
+            os.sched_yield()
+        os.kill(running.pid, signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+
+
+def test_resume_with_nothing_to_resume(small: Path, tmp_path: Path) -> None:
+    done = fieldmark("train", small, *SETTINGS, "--out", "new.fieldmark", "--resume", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no interrupted run" in done.stderr

@@ -1,0 +1,104 @@
+"""Laws of the step from logits to an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from fieldmark.bundle.schema import Decision
+from fieldmark.data.dataset import Task
+from fieldmark.inference.deciding import COLDEST, FEWEST_IMAGES, HOTTEST, fit_temperature, labels, probabilities
+
+TASKS: tuple[Task, ...] = ("single", "multi")
+LOGITS = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(-1e4, 1e4, width=32))
+TEMPERATURES = st.floats(0.01, 100)
+
+
+def loss(logits: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], temperature: float, task: Task) -> float:
+    """Negative log-likelihood, straight from its definition."""
+    scaled = logits.astype(np.longdouble) / temperature
+    if task == "single":
+        best = scaled.max(axis=1, keepdims=True)
+        total = np.log(np.exp(scaled - best).sum(axis=1)) + best[:, 0]
+        return float((total - scaled[np.arange(len(scaled)), targets]).mean())
+    return float((np.log1p(np.exp(-np.abs(scaled))) + np.maximum(scaled, 0) - scaled * targets).mean())
+
+
+def drawn(task: Task, n: int, scale: float, seed: int, classes: int = 4) -> tuple[Any, Any]:
+    """Logits and targets that come true as often as the logits, divided by `scale`, say."""
+    random = np.random.default_rng(seed)
+    true = random.normal(0, 2, (n, classes))
+    said = probabilities(true, Decision(), task)
+    chance = random.random((n, 1) if task == "single" else (n, classes))
+    targets = (said.cumsum(axis=1) < chance).sum(axis=1).clip(0, classes - 1) if task == "single" else said > chance
+    return true * scale, targets
+
+
+@given(LOGITS, TEMPERATURES)
+def test_probabilities_are_probabilities(logits: Any, temperature: float) -> None:
+    decision = Decision(temperature=temperature)
+    single, multi = (probabilities(logits, decision, task) for task in TASKS)
+    assert np.allclose(single.sum(axis=1), 1) and ((single >= 0) & (single <= 1)).all()
+    assert ((multi >= 0) & (multi <= 1)).all() and single.dtype == multi.dtype == np.float64
+
+
+@given(LOGITS, TEMPERATURES)
+def test_temperature_keeps_the_most_probable_class(logits: Any, temperature: float) -> None:
+    said = probabilities(logits, Decision(temperature=temperature), "single")
+    rows = np.arange(len(logits))
+    assert (said[rows, logits.argmax(axis=1)] == said.max(axis=1)).all()
+
+
+@given(LOGITS, st.floats(-100, 100))
+def test_softmax_sees_differences_alone(logits: Any, by: float) -> None:
+    shifted = logits.astype(np.float64) + by
+    assert np.allclose(
+        probabilities(logits, Decision(), "single"), probabilities(shifted, Decision(), "single"), atol=1e-9
+    )
+
+
+def test_labels_follow_argmax_and_thresholds() -> None:
+    said = np.array([[0.5, 0.3, 0.5], [0.1, 0.2, 0.0]])
+    classes = ("a", "b", "c")
+    assert labels(said, Decision(), "single", classes) == [("a",), ("b",)]
+    assert labels(said, Decision(), "multi", classes) == [("a", "c"), ()]
+    assert labels(said, Decision(thresholds=(0.6, 0.2, 0.5)), "multi", classes) == [("b", "c"), ("b",)]
+
+
+@given(st.sampled_from(TASKS), st.integers(0, 60), st.floats(0.05, 20), st.integers(0, 2**32))
+def test_fitting_never_makes_its_own_data_less_likely(task: Task, n: int, scale: float, seed: int) -> None:
+    logits, targets = drawn(task, n, scale, seed)
+    fitted = fit_temperature(logits, targets, task)
+    assert COLDEST <= fitted <= HOTTEST
+    if n < FEWEST_IMAGES:
+        assert fitted == 1.0
+    else:
+        assert loss(logits, targets, fitted, task) <= loss(logits, targets, 1.0, task) + 1e-9
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("scale", [0.1, 1.0, 7.0])
+def test_finds_the_temperature_that_was_hidden(task: Task, scale: float) -> None:
+    """On calibrated logits that is 1, within the error of 4,000 images."""
+    logits, targets = drawn(task, 4000, scale, seed=3)
+    assert fit_temperature(logits, targets, task) == pytest.approx(scale, rel=0.1)
+
+
+@pytest.mark.parametrize("n", [10, 100, 1000])
+def test_all_right_is_not_infinitely_sure(n: int) -> None:
+    """N right answers in a row let the next be wrong about once in N."""
+    logits = 3.0 * np.eye(5)[np.arange(n) % 5]
+    fitted = fit_temperature(logits, np.arange(n) % 5, "single")
+    doubt = 1 - probabilities(logits, Decision(temperature=fitted), "single").max()
+    assert 0.3 / n < doubt < 3 / n
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_constant_logits_have_a_temperature(task: Task) -> None:
+    targets = np.arange(40) % 2 if task == "single" else np.eye(2)[np.arange(40) % 2]
+    assert COLDEST <= fit_temperature(np.zeros((40, 2)), targets, task) <= HOTTEST

@@ -1,0 +1,104 @@
+"""What "auto" becomes, and that it is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import makers_training as make
+from fieldmark.data.geometry import Geometry
+from fieldmark.errors import UsageError
+from fieldmark.training import planning
+from fieldmark.training.job import Job
+from fieldmark.training.planning import plan
+from fieldmark.training.recipe import Recipe
+
+
+def job_of(
+    tmp_path, *, size_px: int = 16, classes: tuple[str, ...] = ("cat", "dog", "owl"), grey: bool = False, **recipe
+) -> Job:
+    job = make.job(tmp_path, recipe=Recipe(**recipe))
+    pixels = np.repeat(job.pixels[..., :1], 3, axis=3) if grey else job.pixels
+    choice = replace(job.choice, geometry=Geometry(size_px=size_px))
+    return replace(job, choice=choice, data=replace(job.data, classes=classes), pixels=pixels)
+
+
+def test_every_auto_is_named_with_its_value_and_why(tmp_path):
+    made, choices = plan(job_of(tmp_path), pretrained=False)
+    autos = {name.replace("_", " ") for name in Recipe.__struct_fields__ if getattr(Recipe(), name) == "auto"}
+    ours = autos - {"model", "head", "method", "weights", "size", "fit", "folds", "split"}
+    assert {choice.partition(" = ")[0] for choice in choices} == ours
+    assert all(": " in choice for choice in choices)
+    assert f"batch = {made.batch}: " in " | ".join(choices)
+
+
+def test_what_was_asked_is_done_and_needs_no_reason(tmp_path):
+    asked = {
+        "epochs": 7.0,
+        "batch": 5,
+        "optimiser": "adamw",
+        "learning_rate": 0.7,
+        "weight_decay": 0.3,
+        "label_smoothing": 0.2,
+        "crop_scale": 0.9,
+        "patience": 3,
+        "precision": "fp32",
+        "threads": 2,
+    }
+    made, choices = plan(job_of(tmp_path, flip="yes", warmup=0.3, seed=9, **asked), pretrained=False)
+    assert {name: getattr(made, name) for name in asked} == asked
+    assert (made.flip, made.warmup, made.seed) == (True, 0.3, 9)
+    assert choices == ()
+
+
+@pytest.mark.parametrize(
+    ("classes", "grey", "size_px", "flip"),
+    [
+        (("cat", "dog", "owl"), False, 32, True),
+        (("0", "1", "2"), False, 32, False),
+        (("10", "11", "12"), False, 224, False),
+        (("A", "B", "C"), False, 224, False),
+        (("seven", "eight", "nine"), True, 28, False),
+        (("lung", "knee", "hand"), True, 224, True),
+    ],
+)
+def test_writing_is_not_mirrored(tmp_path, classes, grey, size_px, flip):
+    made, choices = plan(job_of(tmp_path, classes=classes, grey=grey, size_px=size_px), pretrained=False)
+    assert made.flip is flip
+    assert any(choice.startswith(f"flip = {flip}") for choice in choices)
+
+
+def test_small_images_are_shifted_and_large_ones_cropped(tmp_path):
+    small, large = (plan(job_of(tmp_path, size_px=px), pretrained=False)[0] for px in (32, 224))
+    assert (small.shift_px, small.crop_scale) == (2, 1.0)
+    assert large.shift_px == 0 and large.crop_scale < 1.0
+
+
+def test_a_budget_leaves_room_for_more_epochs(tmp_path):
+    without, within = (plan(job_of(tmp_path, budget=budget), pretrained=False)[0] for budget in ("none", "10m"))
+    assert within.epochs > without.epochs
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has fp16")
+def test_half_precision_without_a_gpu_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="fp16"):
+        plan(job_of(tmp_path, precision="fp16"), pretrained=False)
+
+
+def test_the_precision_is_what_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "fastest_precision", lambda threads: ("bf16", f"measured on {threads} threads"))
+    made, choices = plan(job_of(tmp_path, threads=3), pretrained=False)
+    assert made.precision == "bf16"
+    assert "precision = bf16: measured on 3 threads" in choices
+
+
+@pytest.mark.parametrize("images", [1, 30, 300, 3_000, 300_000])
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_the_plan_suits_any_number_of_images(tmp_path, images, pretrained):
+    job = replace(job_of(tmp_path), train=np.arange(images) % 96)
+    made, _ = plan(job, pretrained=pretrained)
+    assert 8 <= made.batch <= 128 and 3 <= made.epochs <= 30
+    assert 0 < made.learning_rate <= 0.2

@@ -1,0 +1,80 @@
+"""The learning rate's shape, and the fitting of its length to a clock."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fieldmark.training.schedule import Pace, position, rate, refit
+
+shares = st.floats(0.0, 1.0)
+
+
+@given(shares, shares)
+def test_the_rate_lies_between_nought_and_the_peak(at, warmup):
+    assert 0.0 <= rate(at, warmup) <= 1.0
+
+
+@given(st.floats(0.01, 0.99))
+def test_the_rate_rises_to_its_peak_and_falls_to_nought(warmup):
+    walked = [rate(i / 1000, warmup) for i in range(1001)]
+    peak = walked.index(max(walked))
+    assert walked[:peak] == sorted(walked[:peak]) and walked[peak:] == sorted(walked[peak:], reverse=True)
+    assert abs(peak / 1000 - warmup) <= 0.002
+    assert walked[-1] == pytest.approx(0.0, abs=1e-12)
+
+
+@given(st.integers(1, 500))
+def test_without_refits_positions_are_evenly_spread(total):
+    walked = [position(step, ((0, total),)) for step in range(total)]
+    assert walked == pytest.approx([(step + 0.5) / total for step in range(total)])
+
+
+@st.composite
+def histories(draw):
+    """Refits as a run makes them: later steps, and totals that leave at least one step."""
+    refits = [(0, draw(st.integers(1, 60)))]
+    for _ in range(draw(st.integers(0, 5))):
+        start = draw(st.integers(refits[-1][0] + 1, refits[-1][1])) if refits[-1][1] > refits[-1][0] else None
+        if start is None or start >= refits[-1][1]:
+            break
+        refits.append((start, draw(st.integers(start + 1, start + 60))))
+    return tuple(refits)
+
+
+@given(histories())
+def test_with_refits_the_schedule_never_goes_back_and_reaches_its_end(refits):
+    total = refits[-1][1]
+    walked = [position(step, refits) for step in range(total)]
+    assert all(0.0 <= earlier < later <= 1.0 for earlier, later in pairwise(walked))
+    last = 1.0 - position(total - 1, refits)
+    before = 1.0 - (position(total - 2, refits) if total > 1 else 0.0)
+    assert last <= 0.5 * before + 1e-9
+
+
+@given(histories())
+def test_what_is_refitted_later_does_not_change_what_was_walked(refits):
+    for count in range(1, len(refits)):
+        until = refits[count][0]
+        assert [position(s, refits) for s in range(until)] == [position(s, refits[:count]) for s in range(until)]
+
+
+def test_small_errors_of_speed_are_left_alone():
+    assert refit(((0, 1000),), 500, 1020, longest=2000) == ((0, 1000),)
+    assert refit(((0, 1000),), 500, 900, longest=2000) == ((0, 1000), (500, 900))
+    assert refit(((0, 1000),), 500, 1200, longest=2000) == ((0, 1000), (500, 1200))
+    assert refit(((0, 1000),), 500, 5000, longest=1000) == ((0, 1000),)
+    assert refit(((0, 1000),), 500, 100, longest=1000) == ((0, 1000), (500, 500))
+
+
+def test_pace_counts_the_scoring_and_keeps_something_back(monkeypatch):
+    clock = iter([100.0, 101.0, 104.0, 104.0])
+    monkeypatch.setattr("fieldmark.training.schedule.time.monotonic", lambda: next(clock))
+    pace = Pace(204.0, 0)
+    assert not pace.measure(10)
+    assert pace.measure(40)
+    assert pace.step_s == pytest.approx(0.1)
+    assert pace.affordable(40, scoring_s=10.0, per_epoch=100) == 40 + int((204 - 104 - 10) * 0.97 / 0.2)

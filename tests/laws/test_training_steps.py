@@ -1,0 +1,65 @@
+"""Losses and optimisers: the field's own, to the digit."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import makers_training as make
+from fieldmark.training import optimisers
+from fieldmark.training.losses import loss
+
+
+def test_single_label_loss_is_smoothed_cross_entropy():
+    logits, targets = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 1, 0])
+    truth = functional.one_hot(targets, 3) * 0.9 + 0.1 / 3
+    expected = -(truth * logits.log_softmax(1)).sum(1).mean()
+    assert loss(logits, targets, "single", smoothing=0.1) == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_multi_label_loss_is_smoothed_binary_cross_entropy():
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0]], dtype=torch.uint8)
+    truth = torch.where(targets == 1, 0.95, 0.05)
+    expected = -(truth * logits.sigmoid().log() + (1 - truth) * (-logits).sigmoid().log()).mean()
+    assert loss(logits, targets, "multi", smoothing=0.1) == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_decay_shrinks_weights_by_rate_times_decay_and_spares_norms_and_biases(optimiser):
+    """With gradients of nought a step is decay alone."""
+    plan = msgspec.structs.replace(make.PLAN, optimiser=optimiser, learning_rate=0.5, weight_decay=0.1)
+    network = make.network()
+    for weight in network.parameters():
+        weight.grad = torch.zeros_like(weight)
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    optimisers.build(network, plan).step()
+    for name, weight in network.named_parameters():
+        expected = before[name] * (0.95 if weight.ndim > 1 else 1.0)
+        assert torch.allclose(weight, expected, rtol=1e-6, atol=0), name
+
+
+def test_sgd_without_decay_is_torchs_own():
+    plan = msgspec.structs.replace(make.PLAN, learning_rate=0.1, weight_decay=0.0)
+    ours, theirs = make.network(), make.network()
+    steppers = (
+        optimisers.build(ours, plan),
+        torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, nesterov=True),
+    )
+    for _ in range(3):
+        for network, stepper in zip((ours, theirs), steppers):
+            stepper.zero_grad()
+            network.head(torch.ones(2, 8)).square().sum().backward()
+            stepper.step()
+    assert all(torch.allclose(a, b, rtol=1e-6) for a, b in zip(ours.parameters(), theirs.parameters()))
+
+
+def test_frozen_weights_are_left_out():
+    network = make.network()
+    network.encoder.convolution.weight.requires_grad_(False)
+    stepped = {id(w) for group in optimisers.build(network, make.PLAN).param_groups for w in group["params"]}
+    assert stepped == {id(weight) for weight in network.parameters() if weight.requires_grad}
+    assert isinstance(network.head, nn.Linear)
