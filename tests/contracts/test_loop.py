@@ -98,7 +98,8 @@ def test_stopped_and_resumed_is_as_if_left_alone(tmp_path, monkeypatch, changes,
 
 
 CHILD = """
-import os, sys
+import sys
+from pathlib import Path
 import makers_training as make
 from fieldmark.training import running
 from fieldmark.training.loop import fit

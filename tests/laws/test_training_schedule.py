@@ -71,10 +71,12 @@ def test_small_errors_of_speed_are_left_alone():
 
 
 def test_pace_counts_the_scoring_and_keeps_something_back(monkeypatch):
-    clock = iter([100.0, 101.0, 104.0, 104.0])
+    clock = iter([100.0, 101.0, 106.0, 106.0, 203.0, 203.15])
     monkeypatch.setattr("fieldmark.training.schedule.time.monotonic", lambda: next(clock))
-    pace = Pace(204.0, 0)
+    pace = Pace(206.0, 0)
     assert not pace.measure(10)
-    assert pace.measure(40)
+    assert pace.measure(60)
     assert pace.step_s == pytest.approx(0.1)
-    assert pace.affordable(40, scoring_s=10.0, per_epoch=100) == 40 + int((204 - 104 - 10) * 0.97 / 0.2)
+    assert pace.affordable(60, scoring_s=10.0, per_epoch=100) == 60 + int((206 - 106 - 10) * 0.97 / 0.2)
+    assert pace.measure(1030)
+    assert not pace.measure(1031)  # three seconds are left: a look every 0.3 s is enough

@@ -73,7 +73,7 @@ def all_grey(pixels: NDArray[np.uint8]) -> bool:
 
 def _batch(images: int, pretrained: bool) -> int:
     most = 32 if pretrained else 128
-    return max(8, min(most, 2 ** (max(1, images // 40).bit_length() - 1)))
+    return max(8, min(most, 1 << (max(1, images // 40).bit_length() - 1)))
 
 
 def _optimiser(pretrained: bool) -> tuple[Literal["sgd", "adamw"], str]:
