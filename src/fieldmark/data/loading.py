@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+from fieldmark.cores import available_cores
 from fieldmark.data.decoding import decode_image, too_many_bytes
 from fieldmark.data.geometry import Geometry, apply_image, scale_to_px
 from fieldmark.data.picture import Limits, Pixels, Reason, Unreadable
@@ -40,7 +41,7 @@ def load_many(
     A few MB of pixels a thread are in flight, never the folder. What `paths` raises comes through; closing the
     generator stops the threads. `threads` defaults to the cores this process may use.
     """
-    count = threads or usable_cores()
+    count = threads or available_cores()
     size = max(1, min(_TASK_FILES, _TASK_BYTES // (3 * geometry.size_px**2)))
     source = iter(paths)
     window: deque[Future[list[Pixels | Unreadable]]] = deque()
@@ -70,11 +71,6 @@ def read_bytes(path: Path, limits: Limits) -> bytes | Unreadable:
         return Unreadable(reason=Reason.MISSING, detail="there is no such file")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return Unreadable(reason=Reason.NOT_READABLE, detail=getattr(error, "strerror", None) or str(error))
-
-
-def usable_cores() -> int:
-    """The cores that this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _load_chunk(paths: list[Path], geometry: Geometry, limits: Limits) -> list[Pixels | Unreadable]:

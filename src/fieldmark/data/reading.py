@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldmark.cores import available_cores
 from fieldmark.data.dataset import Dataset, Skipped
 from fieldmark.data.decoding import header
 from fieldmark.data.formats.row import FORMATS
 from fieldmark.data.listing import Listing, natural, shown
-from fieldmark.data.loading import read_bytes, usable_cores
+from fieldmark.data.loading import read_bytes
 from fieldmark.data.picture import Limits, Unreadable
 from fieldmark.errors import DataError
 from fieldmark.progress import Progress, silent
@@ -70,7 +71,7 @@ def _listing(path: Path, columns: Mapping[str, str], root: Path | None) -> Listi
 
 def _look(listing: Listing, progress: Progress) -> Iterator[_Seen | Unreadable]:
     done = 0
-    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="fieldmark-read") as pool:
+    with ThreadPoolExecutor(available_cores(), thread_name_prefix="fieldmark-read") as pool:
         for chunk in pool.map(partial(_look_at_chunk, listing.root), _chunks(listing.files)):
             yield from chunk
             done += len(chunk)

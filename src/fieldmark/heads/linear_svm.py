@@ -18,7 +18,7 @@ from fieldmark.heads.choosing import SQUARED_HINGE, choose
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
-from fieldmark.heads.solving import fit_affine, squared_hinge
+from fieldmark.heads.solving import fit_path, squared_hinge
 
 _STRENGTHS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
 
@@ -40,10 +40,8 @@ def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:
     part, place = learnable(data)
     scaling = Centred.of(part.embedding)
     x, truth = scaling.apply_to(part.embedding), one_hot(part)
-    found = None
-    for strength in strengths:
-        found = fit_affine(x, truth, squared_hinge, strength, found)
-        yield place(nn.Sequential(scaling, affine(found[:-1], found[-1])))
+    for weights, bias in fit_path(x, truth, squared_hinge, strengths):
+        yield place(nn.Sequential(scaling, affine(weights, bias)))
 
 
 def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from fieldmark.heads.choosing import LOG_LOSS, choose
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
-from fieldmark.heads.solving import binary_cross_entropy, cross_entropy, fit_affine
+from fieldmark.heads.solving import binary_cross_entropy, cross_entropy, fit_path
 
 _STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -42,10 +42,8 @@ def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:
     scaling = Centred.of(part.embedding)
     x, truth = scaling.apply_to(part.embedding), one_hot(part)
     loss = cross_entropy if part.task == "single" else binary_cross_entropy
-    found = None
-    for strength in strengths:
-        found = fit_affine(x, truth, loss, strength, found)
-        yield place(nn.Sequential(scaling, affine(found[:-1], found[-1])))
+    for weights, bias in fit_path(x, truth, loss, strengths):
+        yield place(nn.Sequential(scaling, affine(weights, bias)))
 
 
 def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -11,9 +11,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
+from fieldmark.cores import available_cores
 from fieldmark.data.picture import Pixels
 from fieldmark.errors import BundleError
-from fieldmark.inference.cores import available_cores
 
 _REFUSED = (
     raised.EPFail,

@@ -37,4 +37,3 @@ def learn_end_to_end(job: Job) -> Learned:
         best_epoch=fitted.best_epoch,
         score_name=fitted.score_name,
     )
-

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fieldmark.data.loading import usable_cores
+from fieldmark.cores import available_cores
 from fieldmark.errors import UsageError
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan
@@ -25,7 +25,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     UsageError for a setting that cannot be followed on this machine.
     """
     recipe, size_px, images = job.recipe, job.choice.geometry.size_px, len(job.train)
-    threads = usable_cores() if recipe.threads == "auto" else recipe.threads
+    threads = available_cores() if recipe.threads == "auto" else recipe.threads
     choices: list[str] = []
 
     def settle(name: str, asked: V | Literal["auto"], value: V, why: str) -> V:

@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import torch
 
 from fieldmark.bundle.writing import staged
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read
 from fieldmark.errors import DataError, UsageError
-from fieldmark.progress import Progress, silent
 from fieldmark.evaluation.plain import figures
+from fieldmark.progress import Progress, silent
 from fieldmark.report.report import Report
 from fieldmark.training.cache import cache_pixels
 from fieldmark.training.choosing import choose, parse_duration
 from fieldmark.training.dividing import divide
 from fieldmark.training.end_to_end import learn_end_to_end
 from fieldmark.training.job import Job
+from fieldmark.training.memory import keep_freed_memory
 from fieldmark.training.probe import learn_by_probe
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.shipping import Wishes, ship
@@ -83,6 +85,9 @@ def train(
     """
     begun = time.monotonic()
     recipe = recipe or Recipe()
+    keep_freed_memory()
+    if recipe.threads != "auto":
+        torch.set_num_threads(int(recipe.threads))
     data = data if isinstance(data, Dataset) else read(data, progress=progress)
     _refuse_too_little(data)
     out = Path(out) if out is not None else Path(data.root.resolve().name + ".fieldmark")
