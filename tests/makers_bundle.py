@@ -74,6 +74,7 @@ def manifest(**changes: Any) -> Manifest:
         embedding_size=6,
         parameters=189,
         weights=Weights(source="none"),
+        asked={},
         recipe={"seed": 0},
         choices=(),
         data=Data(fingerprint="0" * 64, parts={}, skipped=0, split="made up"),

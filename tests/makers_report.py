@@ -226,6 +226,7 @@ def manifest(evaluation: Evaluation, *, method: str = "probe", name: str = "clot
         )
         if method == "probe"
         else Weights(source="none"),
+        "asked": {"method": method},
         "recipe": {"model": "efficientnet-lite0", "head": "logistic", "method": method, "size": 224, "seed": 0},
         "choices": (
             "model efficientnet-lite0 of efficientnet-lite0, resnet-small: the median side is 533 px, over 64",

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from fieldmark.data.dataset import Dataset, Task
 from fieldmark.data.geometry import Geometry
-from fieldmark.encoders.row import Encoder, EncoderRow
+from fieldmark.encoders.encoder import Encoder
+from fieldmark.encoders.row import EncoderRow
 from fieldmark.progress import silent
 from fieldmark.training.choosing import Choice
 from fieldmark.training.job import Job

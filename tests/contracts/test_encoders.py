@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fieldmark.data.geometry import Geometry
-from fieldmark.encoders.row import ENCODERS, Encoder, EncoderRow
+from fieldmark.encoders.encoder import Encoder
+from fieldmark.encoders.row import ENCODERS, EncoderRow
 from fieldmark.encoders.zoo import zoo_row
 from fieldmark.errors import UsageError
 from fieldmark.exporters.onnx import export

@@ -116,7 +116,7 @@ def test_hostile_names_are_text() -> None:
         case = Case(file=nasty, truth=(nasty,), answer=("hat",), probability=0.9)
         evaluation = msgspec.structs.replace(evaluation, mistakes=(case,), notes=(nasty,))
         report = make.report(evaluation, name=nasty, skipped=((nasty, nasty),), notes=(nasty,), score_name=nasty)
-        manifest = msgspec.structs.replace(report.manifest, created=nasty[-10:], recipe={"seed": nasty})
+        manifest = msgspec.structs.replace(report.manifest, created=nasty[-10:], asked={"model": nasty})
         html = render(msgspec.structs.replace(report, manifest=manifest), {nasty: make.picture(1)})
         page = Page(html)
         assert page.open == [] and "script" not in {tag for tag, _ in page.tags}

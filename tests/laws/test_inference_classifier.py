@@ -16,10 +16,10 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from fieldmark.bundle.schema import Decision
+from fieldmark.cores import available_cores
 from fieldmark.data.geometry import Geometry
 from fieldmark.errors import BundleError, DataError, UsageError
 from fieldmark.inference.classifier import Classifier, load
-from fieldmark.cores import available_cores
 from fieldmark.inference.prediction import Failure, Prediction
 from fieldmark.inference.runner import open_graph
 from fieldmark.inference.timing import latency_ms

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fieldmark.bundle.schema import Weights
-from fieldmark.encoders.row import Encoder
+from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.weights import load_weights, weights_available
 from fieldmark.encoders.zoo import zoo_names, zoo_row
 from fieldmark.errors import UnknownName, UsageError, WeightsError

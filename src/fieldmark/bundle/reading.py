@@ -29,7 +29,7 @@ class Bundle:
         return self.path / GRAPH
 
 
-class _Numbered(msgspec.Struct):
+class _Numbered(msgspec.Struct, frozen=True):
     """The one field that every schema shares."""
 
     schema: int

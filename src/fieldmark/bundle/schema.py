@@ -87,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     embedding_size: int
     parameters: int
     weights: Weights
+    asked: dict[str, Any]  # the settings that the person gave; everything else was ours to choose
     recipe: dict[str, Any]  # resolved: no "auto" left
     choices: tuple[str, ...]  # each automatic choice: what, between what, by which evidence
     data: Data

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fieldmark.data.listing import natural, nfc, shown
@@ -30,15 +30,15 @@ class Inside:
     others: tuple[str, ...]
 
 
-@dataclass(slots=True, kw_only=True)
 class Found:
     """Pictures with the class folder they lie in, and what was left aside, filled folder by folder."""
 
-    files: list[str] = field(default_factory=list)
-    labels: list[tuple[str, ...]] = field(default_factory=list)
-    unlabelled: list[str] = field(default_factory=list)
-    barren: list[str] = field(default_factory=list)  # class folders without a picture
-    others: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by suffix
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.labels: list[tuple[str, ...]] = []
+        self.unlabelled: list[str] = []
+        self.barren: list[str] = []  # class folders without a picture
+        self.others: Counter[str] = Counter()  # files that are no pictures, by suffix
 
     def notes(self) -> tuple[str, ...]:
         """What was left aside, in words."""

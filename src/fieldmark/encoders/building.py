@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fieldmark.data.geometry import Geometry
-from fieldmark.encoders.row import ENCODERS, Encoder, EncoderRow
+from fieldmark.encoders.encoder import Encoder
+from fieldmark.encoders.row import ENCODERS, EncoderRow
 from fieldmark.errors import UsageError
 
 

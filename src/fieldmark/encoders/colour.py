@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fieldmark.data.geometry import Geometry
+from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.orientation import Rosette
 from fieldmark.encoders.pooling import box, pool
-from fieldmark.encoders.row import Encoder, EncoderRow
+from fieldmark.encoders.row import EncoderRow
 
 _GRIDS = (4, 2, 1)
 _HUES = 8

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from fieldmark.data.geometry import Geometry
+from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.orientation import Rosette, strongest_gradient
 from fieldmark.encoders.pooling import pool, tent
-from fieldmark.encoders.row import Encoder, EncoderRow
+from fieldmark.encoders.row import EncoderRow
 
 _BINS = 9  # of 20 degrees, a direction and its opposite alike
 _CLIP = 0.2  # of L2-Hys: no single bin may own a block

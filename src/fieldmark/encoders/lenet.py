@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fieldmark.data.geometry import Geometry
-from fieldmark.encoders.row import Encoder, EncoderRow
+from fieldmark.encoders.encoder import Encoder
+from fieldmark.encoders.row import EncoderRow
 from fieldmark.encoders.whitening import Standardise, sample
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fieldmark.data.geometry import Geometry
-from fieldmark.encoders.row import Encoder, EncoderRow
+from fieldmark.encoders.encoder import Encoder
+from fieldmark.encoders.row import EncoderRow
 from fieldmark.encoders.whitening import Standardise, sample, whitening_filters
 
 WIDTHS = (48, 96, 192)

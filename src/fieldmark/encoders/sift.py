@@ -16,9 +16,10 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from fieldmark.data.geometry import Geometry
+from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.orientation import Rosette, strongest_gradient
 from fieldmark.encoders.pooling import box, pool, tent
-from fieldmark.encoders.row import Encoder, EncoderRow
+from fieldmark.encoders.row import EncoderRow
 
 _DIRECTIONS = 8
 _SIDE = 4  # cells along a side of a descriptor

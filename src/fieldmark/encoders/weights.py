@@ -11,8 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from fieldmark.bundle.schema import Weights
+from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.packaged import PACKAGED, PackagedWeights, packaged_file
-from fieldmark.encoders.row import Encoder
 from fieldmark.encoders.tensors import read_tensors
 from fieldmark.errors import WeightsError
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.data.geometry import Geometry
-from fieldmark.encoders.row import ENCODERS, Encoder, EncoderRow
+from fieldmark.encoders.encoder import Encoder
+from fieldmark.encoders.row import ENCODERS, EncoderRow
 from fieldmark.errors import UsageError
 from fieldmark.table import unknown_name
 

@@ -1,9 +1,9 @@
 """Linear models by minimising a convex loss: argmin of |W|**2 / 2 + C * sum of losses, bias unpenalised.
 
-The objective is scikit-learn's, solved for all classes at once with scipy's L-BFGS (Liu & Nocedal 1989). An embedding's
-dimensions are strongly correlated, and L-BFGS would need a thousand steps along the weak directions; so it walks in
-the principal axes, each divided by the root of its own curvature (loss and ridge), where some twenty steps do. That
-is a change of variables: the minimum is the same. Each C starts where the last one ended.
+The objective is scikit-learn's, solved for all classes at once with scipy's L-BFGS (Liu & Nocedal 1989). An
+embedding's dimensions are strongly correlated, and L-BFGS would need a thousand steps along the weak directions; so
+it walks in the principal axes, each divided by the root of its own curvature (loss and ridge), where some fifty steps
+do. That is a change of variables: the minimum is the same. Each C starts where the last one ended.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def fit_path(x: Matrix, truth: Matrix, loss: Loss, strengths: Sequence[float]) -
     axes, variance = _principal_axes(x)
     turned = (x @ axes.astype(x.dtype)).astype(kind)
     truth = truth.astype(kind)
-    found = np.zeros((len(variance) + 1, truth.shape[1]))
+    found: Matrix = np.zeros((len(variance) + 1, truth.shape[1]))
     for strength in strengths:
         ridge = 1 / (strength * len(x))
         pace = 1 / np.sqrt(_CURVATURE * variance + ridge)
@@ -70,7 +70,8 @@ def _solve(x: Matrix, truth: Matrix, loss: Loss, ridge: Matrix, start: Matrix, p
     }
     with threadpool_limits(1):  # tall, thin products are slower on several threads, on a busy machine much slower
         found = minimize(objective, (start / scale).ravel(), jac=True, method="L-BFGS-B", options=limits)
-    return np.asarray(found.x).reshape(shape) * scale
+    solution: Matrix = np.asarray(found.x).reshape(shape) * scale
+    return solution
 
 
 def cross_entropy(logits: Matrix, truth: Matrix) -> tuple[float, Matrix]:

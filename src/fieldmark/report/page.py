@@ -87,11 +87,9 @@ def _draw(report: Report, thumbnails: Mapping[str, bytes], limits: Limits) -> st
 
 
 def reproduce(report: Report) -> str:
-    """The command that makes this bundle again from the same data: every resolved setting as a flag."""
+    """The command that makes this bundle again from the same data: what was asked for, as flags."""
     settings = (
-        f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
-        for name, value in report.manifest.recipe.items()
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in report.manifest.asked.items()
     )
     return " ".join(["fieldmark train DATA", f"--out {shlex.quote(report.manifest.name + '.fieldmark')}", *settings])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,7 +37,8 @@ def divide(data: Dataset, choice: Choice, recipe: Recipe) -> Divided:
     if choice.folds:
         train = np.flatnonzero(data.split != "test")
         fold = assign_folds(data.rows(train), choice.folds, seed=recipe.seed, asked=recipe.folds != "auto")
-        words = f"{len(np.unique(fold))} folds, stratified, groups kept together"
+        data = _saying_who_stays(data, train, fold)
+        words = f"{fold.max() + 1} folds, stratified, groups kept together"
         none = np.empty(0, dtype=np.int64)
         return Divided(data=data, train=train, validation=none, test=test, fold=fold, split=_words(words, given))
     data = split(data, choice.shares, seed=recipe.seed, asked=recipe.split != "auto")
@@ -58,6 +59,17 @@ def divide(data: Dataset, choice: Choice, recipe: Recipe) -> Divided:
         fold=None,
         split=_words(f"random {shares}, stratified, groups kept together", given),
     )
+
+
+def _saying_who_stays(data: Dataset, train: Rows, fold: Rows) -> Dataset:
+    """With a note that names the classes whose images are all in one group: a fold without it could not know them."""
+    alone = data.rows(train[fold < 0])
+    if not len(alone):
+        return data
+    targets = alone.targets if data.task == "single" else np.flatnonzero(alone.targets.any(axis=0))
+    names = ", ".join(data.classes[label] for label in np.unique(targets))
+    note = f"too few images to be tested, so they are learnt from alone: {names} ({len(alone)} images)"
+    return replace(data, notes=(*data.notes, note))
 
 
 def _words(ours: str, given: list[str]) -> str:

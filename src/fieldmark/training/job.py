@@ -25,8 +25,9 @@ Rows = NDArray[np.int64]
 class Job:
     """Pixels uint8 [N, S, S, 3] of the N rows of `data`, and which rows are for what.
 
-    With folds, `fold` int64 [len(train)] gives each row of `train` its fold and `validation` is empty; otherwise
-    `fold` is None. `deadline` is in seconds of time.monotonic; learning must be over by then.
+    With folds, `fold` int64 [len(train)] gives each row of `train` its fold (-1: always trained on, because its class
+    has nothing else to learn from) and `validation` is empty; otherwise `fold` is None. `deadline` is in seconds of
+    time.monotonic; learning must be over by then.
     """
 
     data: Dataset
@@ -43,10 +44,16 @@ class Job:
     deadline: float | None
     progress: Progress
 
+    @property
+    def judged(self) -> Rows:
+        """Rows whose answers, by a model that did not learn from them, calibrate and show parity."""
+        return self.validation if self.fold is None else self.train[self.fold >= 0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """`settings` are what the recipe's "auto" became; `out_of_fold` float32 [len(train), C] comes with folds."""
+    """`settings` are what the recipe's "auto" became; `out_of_fold` float32
+    [len(train), C] comes with folds; rows of fold -1 in it are zero."""
 
     network: Network
     weights: Weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fieldmark.encoders.row import Encoder
+from fieldmark.encoders.encoder import Encoder
 
 
 def as_input(pixels: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fieldmark.data.groups import group_ids
-from fieldmark.encoders.row import Encoder
+from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.weights import load_weights
 from fieldmark.errors import UsageError
 from fieldmark.heads.row import HEADS, FittedHead, Labelled
@@ -103,7 +103,7 @@ def _fit(job: Job, embedding: NDArray[np.float32], rows: Rows) -> FittedHead:
 def _judge_out_of_fold(job: Job, embedding: NDArray[np.float32], fold: Rows) -> NDArray[np.float32]:
     # The head's own settings are chosen anew inside each fold, so that no image had a say in its own judge.
     logits = np.zeros((len(job.train), len(job.data.classes)), dtype=np.float32)
-    names = np.unique(fold)
+    names = np.unique(fold[fold >= 0])
     for done, name in enumerate(names, start=1):
         module = _fit(job, embedding, job.train[fold != name]).module.eval()
         with torch.inference_mode():

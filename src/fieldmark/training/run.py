@@ -16,7 +16,8 @@ import torch
 from fieldmark.bundle.writing import staged
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read
-from fieldmark.errors import DataError, UsageError
+from fieldmark.data.splits import refuse_one_class
+from fieldmark.errors import UsageError
 from fieldmark.evaluation.plain import figures
 from fieldmark.progress import Progress, silent
 from fieldmark.report.report import Report
@@ -89,7 +90,7 @@ def train(
     if recipe.threads != "auto":
         torch.set_num_threads(int(recipe.threads))
     data = data if isinstance(data, Dataset) else read(data, progress=progress)
-    _refuse_too_little(data)
+    refuse_one_class(data)
     out = Path(out) if out is not None else Path(data.root.resolve().name + ".fieldmark")
     choice = choose(recipe, data)
     with staged(out) as folder, running(out, recipe, resume=resume) as run_folder:
@@ -116,15 +117,6 @@ def train(
         wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
         report = ship(job, learned, folder, wishes, begun=begun)
     return Trained(bundle=out, report=report)
-
-
-def _refuse_too_little(data: Dataset) -> None:
-    if data.task == "single" and len(data.classes) < 2:
-        raise DataError(
-            f"there is one class only, {', '.join(data.classes)}, so there is nothing to tell apart",
-            where=str(data.root),
-            do="add a folder (or rows) of images that show something else",
-        )
 
 
 def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | None:

@@ -41,6 +41,7 @@ from fieldmark.report.page import render
 from fieldmark.report.report import Report
 from fieldmark.report.thumbnails import thumbnails
 from fieldmark.training.job import Job, Learned, Rows
+from fieldmark.training.recipe import Recipe
 
 PARITY_IMAGES = 256  # enough to see a wrong graph; more would only cost time
 TIMED_IMAGES = 16
@@ -62,18 +63,18 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
 
     `begun` is when the command began, in seconds of time.monotonic. Raises ParityError before anything is measured.
     """
-    held_out = job.validation if len(job.validation) else job.train
     job.progress("exporting", 0, 1)
     network = learned.network.eval()
     export(network, job.choice.geometry.size_px, folder / GRAPH)
     save_weights(network, folder / WEIGHTS)
-    parity = compare(network, folder / GRAPH, job.pixels[_some(held_out, PARITY_IMAGES)], task=job.data.task)
+    parity = compare(network, folder / GRAPH, job.pixels[_some(job.judged, PARITY_IMAGES)], task=job.data.task)
     job.progress("exporting", 1, 1, f"agreement {parity.agreement:.0%} on {parity.n} images")
 
-    logits = learned.out_of_fold if job.fold is not None else _logits(folder / GRAPH, job.pixels, held_out)
-    if logits is None:
-        raise ValueError("folds without out-of-fold answers")
-    decision = Decision(temperature=fit_temperature(logits, job.data.targets[held_out], job.data.task))
+    if job.fold is not None and learned.out_of_fold is not None:
+        logits = learned.out_of_fold[job.fold >= 0]
+    else:
+        logits = _logits(folder / GRAPH, job.pixels, job.judged)
+    decision = Decision(temperature=fit_temperature(logits, job.data.targets[job.judged], job.data.task))
     manifest = Manifest(
         name=wishes.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -87,14 +88,15 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
         embedding_size=network.encoder.embedding_size,
         parameters=sum(tensor.numel() for tensor in network.state_dict().values()),
         weights=learned.weights,
-        recipe=resolved(job, learned),
+        asked=_asked(job.recipe),
+        recipe=_resolved(job, learned),
         choices=(*job.choice.reasons, *learned.reasons),
         data=_data(job),
         parity=parity,
         canaries=(),
         versions=_versions(),
     )
-    pictures = draw(folder, job.choice.geometry) + _own_photos(job, held_out, folder, wishes)
+    pictures = draw(folder, job.choice.geometry) + _own_photos(job, folder, wishes)
     seal(folder, manifest)
     manifest = msgspec.structs.replace(manifest, canaries=record(load(folder), pictures))
     seal(folder, manifest)
@@ -107,11 +109,11 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
 def _measure(classifier: Classifier, job: Job, learned: Learned, logits: NDArray[np.float32], begun: float) -> Report:
     test: Evaluation | None
     if job.fold is not None:
-        pooled = _out_of_fold(job, logits, job.fold)
+        pooled = _out_of_fold(job, logits, job.fold[job.fold >= 0])
         test, validation = (_test(classifier, job), pooled) if len(job.test) else (pooled, None)
     else:
         test = _test(classifier, job) if len(job.test) else None
-        validation = _summary(job, job.validation, logits, classifier.bundle.manifest.decision)
+        validation = _summary(job, logits, classifier.bundle.manifest.decision)
     timed = [job.data.path(row) for row in _some(job.train, TIMED_IMAGES)]
     return Report(
         manifest=classifier.bundle.manifest,
@@ -132,13 +134,13 @@ def _test(classifier: Classifier, job: Job) -> Evaluation:
     return evaluate(classifier, job.data.rows(job.test), part="test", progress=job.progress)
 
 
-def _summary(job: Job, rows: Rows, logits: NDArray[np.float32], decision: Decision) -> Evaluation:
+def _summary(job: Job, logits: NDArray[np.float32], decision: Decision) -> Evaluation:
     return summarise(
-        job.data.targets[rows],
+        job.data.targets[job.validation],
         probabilities(logits, decision, job.data.task),
         task=job.data.task,
         classes=job.data.classes,
-        files=job.data.files[rows].tolist(),
+        files=job.data.files[job.validation].tolist(),
         part="validation",
     )
 
@@ -146,7 +148,7 @@ def _summary(job: Job, rows: Rows, logits: NDArray[np.float32], decision: Decisi
 def _out_of_fold(job: Job, logits: NDArray[np.float32], fold: Rows) -> Evaluation:
     """Pooled answers of the fold models. Each fold's temperature comes from the other folds, so that calibration,
     too, is judged on images that had no say in it."""
-    targets = job.data.targets[job.train]
+    targets = job.data.targets[job.judged]
     calibrated = np.zeros(logits.shape, dtype=np.float64)
     for name in np.unique(fold):
         others = fold != name
@@ -157,7 +159,7 @@ def _out_of_fold(job: Job, logits: NDArray[np.float32], fold: Rows) -> Evaluatio
         calibrated,
         task=job.data.task,
         classes=job.data.classes,
-        files=job.data.files[job.train].tolist(),
+        files=job.data.files[job.judged].tolist(),
         part="out-of-fold",
     )
 
@@ -172,11 +174,11 @@ def _some(rows: Rows, count: int) -> Rows:
     return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
-def _own_photos(job: Job, rows: Rows, folder: Path, wishes: Wishes) -> tuple[str, ...]:
+def _own_photos(job: Job, folder: Path, wishes: Wishes) -> tuple[str, ...]:
     if wishes.canaries == "generated":
         return ()
     names = []
-    for number, row in enumerate(_some(rows, DATA_CANARIES)):
+    for number, row in enumerate(_some(job.judged, DATA_CANARIES)):
         name = f"{CANARIES}/photo-{number}{Path(str(job.data.files[row])).suffix.lower()}"
         shutil.copyfile(job.data.path(row), folder / name)
         names.append(name)
@@ -193,7 +195,7 @@ def _write_report(report: Report, job: Job, folder: Path, wishes: Wishes) -> Non
     (folder / CARD).write_text(model_card(report), encoding="utf-8")
 
 
-def resolved(job: Job, learned: Learned) -> dict[str, Any]:
+def _resolved(job: Job, learned: Learned) -> dict[str, Any]:
     """The recipe as it was run: what was asked, with every "auto" replaced by what it became."""
     asked = msgspec.to_builtins(job.recipe)
     choice = job.choice
@@ -208,6 +210,11 @@ def resolved(job: Job, learned: Learned) -> dict[str, Any]:
         "split": ",".join(f"{share:g}" for share in choice.shares),
     }
     return {**asked, **ours, **learned.settings}
+
+
+def _asked(recipe: Recipe) -> dict[str, Any]:
+    given, default = msgspec.to_builtins(recipe), msgspec.to_builtins(Recipe())
+    return {name: value for name, value in given.items() if value != default[name]}
 
 
 def _data(job: Job) -> Data:
