@@ -15,6 +15,21 @@ from fieldmark.encoders.whitening import Standardise, sample, whitening_filters
 
 WIDTHS = (48, 96, 192)
 PATCH_PX = 4
+BIAS_SCALE = 4.0
+
+
+class QuickNorm(nn.BatchNorm2d):
+    """Batch normalisation whose bias is stored as a fraction of itself, so that gradient descent moves it
+    `BIAS_SCALE` squared times as fast: biases settle first, weights follow (Jordan 2024 does it by learning rates)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        # A scale before ReLU and another convolution says nothing that they could not.
+        self.weight.requires_grad_(False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        mean, variance, bias = self.running_mean, self.running_var, BIAS_SCALE * self.bias
+        return functional.batch_norm(maps, mean, variance, self.weight, bias, self.training, 0.1, self.eps)
 
 
 class ConvolutionBlock(nn.Module):
@@ -23,7 +38,7 @@ class ConvolutionBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels_out)
+        self.norm = QuickNorm(channels_out)
         with torch.no_grad():
             nn.init.dirac_(self.convolution.weight[:channels_in])
 
@@ -37,7 +52,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = QuickNorm(channels)
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps + functional.relu(self.norm(self.convolution(maps)))

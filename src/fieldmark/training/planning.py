@@ -35,7 +35,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
         return value
 
     small = size_px <= SMALL_PX
-    batch = settle("batch", recipe.batch, _batch(images, pretrained), f"about 40 steps or more from {images} images")
+    batch = settle("batch", recipe.batch, _batch(images, pretrained), f"at least 30 steps a pass, and at most {32 if pretrained else 128}")
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(pretrained))
     flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
     asked_flip: bool | Literal["auto"] = "auto" if recipe.flip == "auto" else recipe.flip == "yes"
@@ -73,7 +73,7 @@ def all_grey(pixels: NDArray[np.uint8]) -> bool:
 
 def _batch(images: int, pretrained: bool) -> int:
     most = 32 if pretrained else 128
-    return max(8, min(most, 1 << (max(1, images // 40).bit_length() - 1)))
+    return max(8, min(most, 1 << (max(1, images // 30).bit_length() - 1)))
 
 
 def _optimiser(pretrained: bool) -> tuple[Literal["sgd", "adamw"], str]:
@@ -95,9 +95,9 @@ def _weight_decay(optimiser: str) -> tuple[float, str]:
 def _epochs(images: int, pretrained: bool, budget: bool) -> tuple[float, str]:
     if budget:
         return (20.0 if pretrained else 40.0), "at most; the budget decides"
-    views = 60_000 if pretrained else 600_000
-    most = 15 if pretrained else 30
-    return float(max(3, min(most, views // max(1, images)))), f"{images} images, up to {most} passes or {views} views"
+    fewest, most, views = (5, 15, 15_000) if pretrained else (12, 30, 18_000)
+    why = f"{fewest} passes, or up to {most} where there are few images"
+    return float(min(most, max(fewest, views // max(1, images)))), why
 
 
 def _flip(class_names: tuple[str, ...], grey: bool, small: bool) -> tuple[bool, str]:
