@@ -23,6 +23,8 @@ from fieldmark.training.recipe import Recipe
 SMALL_PX = 64  # shorter side up to which a picture is small: a network of its own beats one made for photos
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
 DEFAULT_FOLDS = 5
+# Beyond so many, a larger part only narrows an interval that is narrow already, and training goes without.
+ENOUGH_TO_CHOOSE, ENOUGH_TO_TEST = 5_000, 10_000
 LOOP_FIELDS = (
     "epochs",
     "batch",
@@ -65,6 +67,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     head = _head(recipe, method, reasons)
     geometry = _geometry(recipe, row, data, shorter, reasons)
     folds = _folds(recipe, method, data, reasons)
+    shares = _shares(recipe, data, reasons)
     _refuse_what_has_no_effect(recipe, method, row, folds)
     return Choice(
         model=model,
@@ -73,7 +76,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
         head=head,
         geometry=geometry,
         folds=folds,
-        shares=parse_shares(recipe.split),
+        shares=shares,
         reasons=tuple(reasons),
     )
 
@@ -191,10 +194,19 @@ def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, fol
         )
 
 
+def _shares(recipe: Recipe, data: Dataset, reasons: list[str]) -> tuple[float, float, float]:
+    if recipe.split != "auto":
+        return parse_shares(recipe.split)
+    validation, test = min(0.15, ENOUGH_TO_CHOOSE / len(data)), min(0.15, ENOUGH_TO_TEST / len(data))
+    if validation < 0.15:
+        reasons.append(
+            f"validation = about {ENOUGH_TO_CHOOSE:,} images: enough to choose by, the rest can be learnt from"
+        )
+    return (1 - validation - test, validation, test)
+
+
 def parse_shares(text: str) -> tuple[float, float, float]:
     """`"0.7,0.15,0.15"` as shares of train, validation and test."""
-    if text == "auto":
-        return (0.7, 0.15, 0.15)
     try:
         shares = tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -35,7 +35,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
         return value
 
     small = size_px <= SMALL_PX
-    batch = settle("batch", recipe.batch, _batch(images, pretrained), f"at least 30 steps a pass, and at most {32 if pretrained else 128}")
+    batch = settle("batch", recipe.batch, _batch(images, pretrained), "at least 30 steps a pass")
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(pretrained))
     flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
     asked_flip: bool | Literal["auto"] = "auto" if recipe.flip == "auto" else recipe.flip == "yes"
