@@ -65,7 +65,7 @@ def label_only_in_test(root: Path) -> str:
 DATA: list[tuple[Callable[[Path], str], str]] = [
     (missing, "nowhere"),
     (empty, "empty"),
-    (one_class, "one class"),
+    (one_class, "second class"),
     (nested, "site-a"),
     (manifest_outside, "outside"),
     (label_only_in_test, "blue"),
@@ -102,7 +102,7 @@ def test_a_class_too_small_for_the_split_that_was_asked(tmp_path: Path) -> None:
         (("--model", "hog", "--method", "network"), "probe"),
         (("--model", "hog", "--epochs", "3"), "epochs"),
         (("--weights", "missing.safetensors", "--model", "efficientnet-lite0"), "missing.safetensors"),
-        (("--columns", "label=species"), "species"),
+        (("--columns", "label=species"), "columns"),
     ],
 )
 def test_settings_that_cannot_be_followed(words: tuple[str, ...], word: str, photos: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_every_light_module_imports_where_the_heavy_half_is_not_installed():
 
 def test_the_block_above_does_block():
     with pytest.raises(AssertionError, match="torch"):
-        _fresh("sys.modules['torch'] = None\nimport fieldmark.encoders.row")
+        _fresh("sys.modules['torch'] = None\nimport fieldmark.encoders.encoder")
 
 
 def test_import_fieldmark_brings_no_package_at_all():

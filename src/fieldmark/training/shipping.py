@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import fieldmark
@@ -207,9 +208,11 @@ def _resolved(job: Job, learned: Learned) -> dict[str, Any]:
         "size": choice.geometry.size_px,
         "fit": choice.geometry.fit,
         "folds": choice.folds,
+        "threads": torch.get_num_threads(),
         "split": ",".join(f"{share:g}" for share in choice.shares),
     }
-    return {**asked, **ours, **learned.settings}
+    # What is still "auto" belongs to the other method and had no part in this run.
+    return {name: value for name, value in {**asked, **ours, **learned.settings}.items() if value != "auto"}
 
 
 def _asked(recipe: Recipe) -> dict[str, Any]:
