@@ -20,7 +20,7 @@ BIAS_SCALE = 4.0
 
 class QuickNorm(nn.BatchNorm2d):
     """Batch normalisation whose bias is stored as a fraction of itself, so that gradient descent moves it
-    `BIAS_SCALE` squared times as fast: biases settle first, weights follow (Jordan 2024 has learning rates for it)."""
+    `BIAS_SCALE` squared times as fast: biases settle first, weights follow (Jordan 2024: by learning rates)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
