@@ -31,11 +31,6 @@ def fitting(task: Task, classes: int) -> tuple[Measure, ...]:
     return tuple(row for row in rows if task in row.tasks and classes > row.more_classes_than)
 
 
-def value(name: str, outcomes: Outcomes) -> float:
-    """One figure over all classes, without its interval; NaN where it is undefined. Cheap: for every epoch."""
-    return float(MEASURES[name].function(once(outcomes))[0])
-
-
 def estimate_all(outcomes: Outcomes, *, seed: int = 0) -> Estimates:
     """Every fitting row with its 95 % interval. The same seed gives the same intervals."""
     rows = fitting(outcomes.task, outcomes.classes)
