@@ -8,7 +8,6 @@ from torch.nn import functional
 
 from fieldmark.training.plan import Plan
 
-
 GROWN_AT = 0.65  # share of the schedule after which views have their full size
 
 
