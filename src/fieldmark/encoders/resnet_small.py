@@ -20,7 +20,7 @@ BIAS_SCALE = 4.0
 
 class QuickNorm(nn.BatchNorm2d):
     """Batch normalisation whose bias is stored as a fraction of itself, so that gradient descent moves it
-    `BIAS_SCALE` squared times as fast: biases settle first, weights follow (Jordan 2024: by learning rates)."""
+    `BIAS_SCALE` squared times as fast: biases settle first, weights follow (Jordan 2024)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -33,7 +33,7 @@ class QuickNorm(nn.BatchNorm2d):
 
 
 class ConvolutionBlock(nn.Module):
-    """3 x 3 convolution, batch normalisation, ReLU; it starts as near to the identity as its width allows."""
+    """3 x 3 convolution, batch normalisation, GELU; it starts as near to the identity as its width allows."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -43,11 +43,11 @@ class ConvolutionBlock(nn.Module):
             nn.init.dirac_(self.convolution.weight[:channels_in])
 
     def forward(self, maps: Tensor) -> Tensor:
-        return functional.relu(self.norm(self.convolution(maps)))
+        return functional.gelu(self.norm(self.convolution(maps)))
 
 
 class ResidualBlock(nn.Module):
-    """maps + relu(norm(3 x 3 convolution(maps)))."""
+    """maps + gelu(norm(3 x 3 convolution(maps)))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
         self.norm = QuickNorm(channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return maps + functional.relu(self.norm(self.convolution(maps)))
+        return maps + functional.gelu(self.norm(self.convolution(maps)))
 
 
 class ResNetSmall(Encoder):
@@ -75,7 +75,7 @@ class ResNetSmall(Encoder):
         self.patches = nn.Conv2d(3, first, PATCH_PX, stride=2, padding=1)
         self.patches.weight.requires_grad_(False)
         self.body = nn.Sequential(
-            *(nn.ReLU(), ConvolutionBlock(first, first), nn.MaxPool2d(2)),
+            *(nn.GELU(), ConvolutionBlock(first, first), nn.MaxPool2d(2)),
             *(ConvolutionBlock(first, second), ResidualBlock(second), nn.MaxPool2d(2)),
             *(ConvolutionBlock(second, third), ResidualBlock(third)),
         )
@@ -106,4 +106,5 @@ ROW = EncoderRow(
     geometry=_geometry,
     method="network",
     trainable=True,
+    any_size=True,
 )
