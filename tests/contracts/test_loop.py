@@ -25,7 +25,7 @@ plans = pytest.mark.parametrize(
         {},
         {"optimiser": "adamw", "learning_rate": 0.01},
         {"crop_scale": 0.5, "flip": False},
-        {"epochs": 2.5, "first_px": 12},
+        {"epochs": 2.5},
         {"patience": 1, "epochs": 12},
     ],
     ids=str,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import makers_training as make
-from fieldmark.training.augment import GROWN_AT, augment, random_resized_crop, shift_and_mirror, shrink
+from fieldmark.training.augment import random_resized_crop, shift_and_mirror
 
 
 def numbers(seed: int) -> torch.Generator:
@@ -64,25 +62,6 @@ def test_a_crop_of_everything_is_close_to_everything():
     widths = (spans[:, -1] - spans[:, 0]) / 255
     assert widths.min() > 0.4 and widths.max() <= 1.0
     assert widths.std() > 0.05
-
-
-def test_shrinking_keeps_what_is_even():
-    pixels = images(3, 1).expand(3, 16, 16, 3)
-    assert torch.equal(shrink(pixels, 12), pixels[:, :12, :12])
-
-
-def test_shrinking_is_antialiased():
-    stripes = (torch.arange(32) % 2 * 255).to(torch.uint8)[None, None, :, None].expand(1, 32, 32, 3)
-    inside = shrink(stripes, 8)[:, :, 1:-1].float()
-    assert (inside - 127.5).abs().max() < 20
-
-
-def test_views_grow_to_their_full_size_on_the_way():
-    plan = msgspec.structs.replace(make.PLAN, first_px=12)
-    sides = [
-        augment(images(4, 16), nobody, plan, numbers(0), at).shape[1] for at in (0.0, GROWN_AT - 0.01, GROWN_AT, 1.0)
-    ]
-    assert sides == [12, 12, 16, 16]
 
 
 @pytest.mark.parametrize(

@@ -102,11 +102,3 @@ def test_the_plan_suits_any_number_of_images(tmp_path, images, pretrained):
     made, _ = plan(job, pretrained=pretrained)
     assert 8 <= made.batch <= 128 and 3 <= made.epochs <= 30
     assert 0 < made.learning_rate <= 0.2
-
-
-@pytest.mark.parametrize(("size_px", "first_px"), [(16, 0), (28, 20), (32, 24), (64, 48)])
-def test_views_start_small_where_the_network_takes_any_size(tmp_path, size_px, first_px):
-    job = job_of(tmp_path, size_px=size_px)
-    free = replace(job, choice=replace(job.choice, row=replace(job.choice.row, any_size=True)))
-    assert plan(free, pretrained=False)[0].first_px == first_px
-    assert plan(free, pretrained=True)[0].first_px == plan(job, pretrained=False)[0].first_px == 0

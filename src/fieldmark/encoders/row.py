@@ -29,7 +29,6 @@ class EncoderRow:
     method: Literal["probe", "network"]
     trainable: bool  # has parameters that the training loop can improve
     weights: str | None = None
-    any_size: bool = False  # takes other sizes than it was built for, so that training may begin with smaller views
 
 
 ENCODERS: Table[EncoderRow] = Table.folder("model", "fieldmark.encoders")

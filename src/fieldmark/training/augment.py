@@ -8,17 +8,13 @@ from torch.nn import functional
 
 from fieldmark.training.plan import Plan
 
-GROWN_AT = 0.65  # share of the schedule after which views have their full size
 
-
-def augment(pixels: Tensor, mirrored: Tensor, plan: Plan, generator: torch.Generator, at: float) -> Tensor:
-    """uint8 [N, S, S, 3] -> the same shape, or smaller early in the schedule: mirrored where `mirrored` bool [N] says
-    so, shifted, cropped and shrunk as the plan asks. `at` is the position in the schedule, 0..1. Depends on nothing
-    but its arguments; `generator` is on the CPU whatever the device."""
+def augment(pixels: Tensor, mirrored: Tensor, plan: Plan, generator: torch.Generator) -> Tensor:
+    """uint8 [N, S, S, 3] -> the same shape: mirrored where `mirrored` bool [N] says so, then shifted and cropped
+    as the plan asks. Depends on nothing but its arguments; `generator` is on the CPU whatever the device."""
     if plan.crop_scale < 1.0:
         pixels = random_resized_crop(pixels, plan.crop_scale, generator)
-    pixels = shift_and_mirror(pixels, mirrored, plan.shift_px, generator)
-    return shrink(pixels, plan.first_px) if plan.first_px and at < GROWN_AT else pixels
+    return shift_and_mirror(pixels, mirrored, plan.shift_px, generator)
 
 
 def shift_and_mirror(pixels: Tensor, mirrored: Tensor, shift_px: int, generator: torch.Generator) -> Tensor:
@@ -45,14 +41,6 @@ def random_resized_crop(pixels: Tensor, smallest: float, generator: torch.Genera
     grid = functional.affine_grid(corners.to(planes), list(planes.shape), align_corners=False)
     cropped = functional.grid_sample(planes, grid, padding_mode="reflection", align_corners=False)
     return cropped.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-
-
-def shrink(pixels: Tensor, side_px: int) -> Tensor:
-    """uint8 [N, S, S, 3] -> uint8 [N, side_px, side_px, 3], bilinear and antialiased: a cheaper view of everything
-    (progressive resizing: Howard 2018, Tan and Le 2021)."""
-    planes = pixels.permute(0, 3, 1, 2).to(torch.float32)
-    small = functional.interpolate(planes, size=(side_px, side_px), mode="bilinear", antialias=True)
-    return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _reflected(index: Tensor, side: int) -> Tensor:

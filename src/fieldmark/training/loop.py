@@ -67,10 +67,9 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         while run.step < refits[-1][1] and not run.tired:
             epoch, index = divmod(run.step, per_epoch)
             generator = torch.manual_seed(seed_of(plan.seed, run.step))  # dropout draws from it too
-            at = position(run.step, refits)
             pixels, truth, mirrored = _batch(job, plan, epoch, index)
-            views = augment(pixels, mirrored, plan, generator, at)
-            learning_rate = plan.learning_rate * rate(at, plan.warmup)
+            views = augment(pixels, mirrored, plan, generator)
+            learning_rate = plan.learning_rate * rate(position(run.step, refits), plan.warmup)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate
 

@@ -24,7 +24,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     flip: bool
     crop_scale: float
     shift_px: int = 0  # random shift of so many pixels each way, edges mirrored
-    first_px: int = 0  # side of the views for the first part of the schedule; 0: full size throughout
     patience: int
     precision: Literal["fp32", "bf16", "fp16"]
     threads: int

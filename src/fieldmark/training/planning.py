@@ -15,7 +15,6 @@ from fieldmark.training.plan import Plan
 from fieldmark.training.precision import Precision, fastest_precision
 
 SMALL_PX = 64  # up to here pictures are icons and digits: shifted by pixels instead of cropped and resized
-MAY_SHRINK_PX = 28
 LOOKED_AT = 1000  # images that tell whether all are grey
 V = TypeVar("V")
 
@@ -43,9 +42,6 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     crop, crop_why = (
         (1.0, f"{size_px} px images are shifted instead") if small else (0.35, "keeps most objects whole")
     )
-    first_px = _first_px(size_px) if job.choice.row.any_size and not pretrained else 0
-    if first_px:
-        choices.append(f"first views = {first_px} px: a cheaper start, full size for the last third")
     fastest, fastest_why = _precision(recipe.precision, threads)
     return (
         Plan(
@@ -61,7 +57,6 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             flip=settle("flip", asked_flip, flip, flip_why),
             crop_scale=settle("crop scale", recipe.crop_scale, crop, crop_why),
             shift_px=size_px // 16 if small else 0,
-            first_px=first_px,
             patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
             precision=settle("precision", recipe.precision, fastest, fastest_why),
             threads=settle("threads", recipe.threads, threads, "the processors that this process may use"),
@@ -103,11 +98,6 @@ def _epochs(images: int, pretrained: bool, budget: bool) -> tuple[float, str]:
     fewest, most, views = (5, 15, 15_000) if pretrained else (12, 30, 18_000)
     why = f"{fewest} passes, or up to {most} where there are few images"
     return float(min(most, max(fewest, views // max(1, images)))), why
-
-
-def _first_px(size_px: int) -> int:
-    """Three quarters of the side, at little more than half the work, where that leaves enough to see."""
-    return size_px * 3 // 4 // 4 * 4 if size_px >= MAY_SHRINK_PX else 0
 
 
 def _flip(class_names: tuple[str, ...], grey: bool, small: bool) -> tuple[bool, str]:
