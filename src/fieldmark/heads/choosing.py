@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from torch import nn
 
 from fieldmark.cores import available_cores
 from fieldmark.heads.learnable import one_hot, rows
-from fieldmark.heads.row import Labelled
+from fieldmark.heads.row import FittedHead, Labelled, Settings
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 Path = Callable[[Labelled, Sequence[T]], Iterable[nn.Module]]  # one head a candidate, in their order
 
 
@@ -32,6 +33,24 @@ class Merit:
 _FOLDS = 5
 _MOST_ROWS = 10_000  # more rows than this decide no better, only later
 _MOST_NUMBERS = 8_000_000  # in N x D; above, one held-out fifth has to do
+
+
+def fit_chosen(
+    what: str,
+    candidates: Sequence[Number],
+    data: Labelled,
+    path: Path[Number],
+    merit: Merit,
+    *,
+    seed: int,
+    settings: Settings | None,
+) -> FittedHead:
+    """A head with one setting, `what`: chosen, or taken from `settings`; fitted on all rows."""
+    best, said = (
+        choose(what, candidates, data, path, merit, seed) if settings is None else (cast(Number, settings[what]), "")
+    )
+    (module,) = path(data, (best,))
+    return FittedHead(module=module, choices=(said,) if said else (), settings={what: best})
 
 
 def choose(

@@ -13,7 +13,7 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.linear_model import Ridge
 from torch import nn
 
-from fieldmark.heads.choosing import SQUARED_HINGE, choose
+from fieldmark.heads.choosing import SQUARED_HINGE, fit_chosen
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
@@ -32,15 +32,7 @@ class Linear(nn.Linear):
 
 def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> FittedHead:
     """The ridge is chosen, or taken from `settings`."""
-    if settings is not None:
-        return _fitted(data, float(settings["ridge"]), ())
-    ridge, said = choose("ridge", _RIDGES, data, _path, SQUARED_HINGE, seed)
-    return _fitted(data, ridge, (said,))
-
-
-def _fitted(data: Labelled, ridge: float, choices: tuple[str, ...]) -> FittedHead:
-    (module,) = _path(data, (ridge,))
-    return FittedHead(module=module, choices=choices, settings={"ridge": ridge})
+    return fit_chosen("ridge", _RIDGES, data, _path, SQUARED_HINGE, seed=seed, settings=settings)
 
 
 def _path(data: Labelled, ridges: Sequence[float]) -> Iterator[nn.Module]:

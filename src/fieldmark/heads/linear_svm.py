@@ -14,7 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 from torch import nn
 
-from fieldmark.heads.choosing import SQUARED_HINGE, choose
+from fieldmark.heads.choosing import SQUARED_HINGE, fit_chosen
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
@@ -25,15 +25,7 @@ _STRENGTHS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
 
 def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> FittedHead:
     """C is chosen, or taken from `settings`."""
-    if settings is not None:
-        return _fitted(data, float(settings["C"]), ())
-    strength, said = choose("C", _STRENGTHS, data, _path, SQUARED_HINGE, seed)
-    return _fitted(data, strength, (said,))
-
-
-def _fitted(data: Labelled, strength: float, choices: tuple[str, ...]) -> FittedHead:
-    (module,) = _path(data, (strength,))
-    return FittedHead(module=module, choices=choices, settings={"C": strength})
+    return fit_chosen("C", _STRENGTHS, data, _path, SQUARED_HINGE, seed=seed, settings=settings)
 
 
 def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from torch import nn
 
-from fieldmark.heads.choosing import LOG_LOSS, choose
+from fieldmark.heads.choosing import LOG_LOSS, fit_chosen
 from fieldmark.heads.learnable import learnable, one_hot
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.scaling import Centred, affine
@@ -26,15 +26,7 @@ _STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 
 
 def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> FittedHead:
     """C is chosen, or taken from `settings`."""
-    if settings is not None:
-        return _fitted(data, float(settings["C"]), ())
-    strength, said = choose("C", _STRENGTHS, data, _path, LOG_LOSS, seed)
-    return _fitted(data, strength, (said,))
-
-
-def _fitted(data: Labelled, strength: float, choices: tuple[str, ...]) -> FittedHead:
-    (module,) = _path(data, (strength,))
-    return FittedHead(module=module, choices=choices, settings={"C": strength})
+    return fit_chosen("C", _STRENGTHS, data, _path, LOG_LOSS, seed=seed, settings=settings)
 
 
 def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from fieldmark.heads.choosing import LOG_LOSS, Path, choose
+from fieldmark.heads.choosing import LOG_LOSS, Path, fit_chosen
 from fieldmark.heads.learnable import learnable
 from fieldmark.heads.row import FittedHead, HeadRow, Labelled, Settings
 from fieldmark.heads.traversal import Trees
@@ -23,16 +23,7 @@ _DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 def fit(data: Labelled, *, seed: int, settings: Settings | None = None) -> FittedHead:
     """The depth is chosen, or taken from `settings`."""
-    path = _path_of(seed)
-    if settings is not None:
-        return _fitted(data, int(settings["depth"]), path, ())
-    depth, said = choose("depth", _DEPTHS, data, path, LOG_LOSS, seed)
-    return _fitted(data, depth, path, (said,))
-
-
-def _fitted(data: Labelled, depth: int, path: Path[int], choices: tuple[str, ...]) -> FittedHead:
-    (module,) = path(data, (depth,))
-    return FittedHead(module=module, choices=choices, settings={"depth": depth})
+    return fit_chosen("depth", _DEPTHS, data, _path_of(seed), LOG_LOSS, seed=seed, settings=settings)
 
 
 def _path_of(seed: int) -> Path[int]:
