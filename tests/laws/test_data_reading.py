@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from pathlib import Path
@@ -70,6 +71,16 @@ def test_unreadable_files_are_skipped_with_their_reason_and_strict_refuses_them(
     assert found == {name: reason for name, (_, reason) in bad.items()} | {"dog/zzz.jpg": Reason.MISSING}
     with pytest.raises(DataError, match=r"5 of 9 images cannot be read; the first is cat/cut\.jpg: truncated"):
         read(tmp_path, strict=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems have no such names")
+@pytest.mark.parametrize("name", [b"caf\xe9/x.png", b"cat/caf\xe9.png"])
+def test_a_name_that_is_no_text_is_refused_at_once(tmp_path: Path, name: bytes) -> None:
+    write_photos(tmp_path, {"cat": 2, "dog": 2})
+    _put(tmp_path / os.fsdecode(name))
+    with pytest.raises(DataError, match="1 paths are not UTF-8") as refused:
+        read(tmp_path)
+    str(refused.value).encode()
 
 
 def test_sizes_are_as_a_person_sees_them_and_progress_reaches_the_end(tmp_path: Path) -> None:

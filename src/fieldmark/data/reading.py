@@ -49,6 +49,7 @@ def read(
     """
     place = Path(path)
     listing = _listing(place, columns or {}, root)
+    _refuse_names_that_are_no_text(listing, place)
     seen = list(_look(listing, progress))
     skipped = tuple(Skipped(file=f, unreadable=s) for f, s in zip(listing.files, seen) if isinstance(s, Unreadable))
     if skipped and (strict or len(skipped) == len(seen)):
@@ -67,6 +68,19 @@ def _listing(path: Path, columns: Mapping[str, str], root: Path | None) -> Listi
             return FORMATS[name].read(path, columns, root)
     what = "this file is neither a folder of images nor a manifest that can be read"
     raise DataError(what, where=str(path), do="pass a folder of pictures, or a .csv, .jsonl or .parquet manifest")
+
+
+def _refuse_names_that_are_no_text(listing: Listing, path: Path) -> None:
+    # Such bytes would stop the report and the bundle's index, an hour later.
+    strange = [file for file in listing.files if not file.isascii() and _no_text(file)]
+    if strange:
+        what = f"{len(strange):,} paths are not UTF-8, so nothing could name them; the first is {strange[0]!r}"
+        do = "rename them, for instance with: convmv -r -f latin1 -t utf8 --notest " + str(path)
+        raise DataError(what, where=str(path), do=do)
+
+
+def _no_text(name: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _look(listing: Listing, progress: Progress) -> Iterator[_Seen | Unreadable]:
