@@ -56,11 +56,18 @@ def _row(trained: Trained) -> dict[str, object]:
 
 
 def _leaderboard(ranked: tuple[Trained, ...]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="Handwritten digits, in the order of validation accuracy", title_justify="left")
-    for heading in ("classifier", "validation", "test, with 95 % interval", "model size", "latency", "trained in"):
+    tested = f"; test with 95 % interval, n = {ranked[0].report.test.n}" if ranked[0].report.test else ""
+    table = Table(
+        title=f"Handwritten digits, best on validation first{tested}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for heading in ("classifier", "validation", "test", "size", "latency", "training"):
         table.add_column(heading, justify="left" if heading == "classifier" else "right")
     for trained in ranked:
         report = trained.report
@@ -82,4 +89,4 @@ def _percent(estimate: Estimate) -> str:
 def _with_doubt(estimate: Estimate) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "–"
-    return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f}, n = {estimate.n})"
+    return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
