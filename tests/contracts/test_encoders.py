@@ -203,6 +203,20 @@ def test_its_graph_answers_as_it_does(name, size_px, tmp_path):
         assert _gap(torch.from_numpy(answer), expected) <= TOLERANCE * _scale(made.embed(made.images))
 
 
+def test_a_mirrored_graph_answers_alike_for_an_image_and_its_mirror_image(tmp_path):
+    made = _fresh(MINIATURES[0], SMALL_PX)
+    network = Network(made.encoder, nn.Linear(made.encoder.embedding_size, 2), mirror=True)
+    export(network, SMALL_PX, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    one, other = (
+        session.run(["embedding"], {"pixels": images})[0]
+        for images in (made.images, np.ascontiguousarray(made.images[:, :, ::-1]))
+    )
+    expected = 0.5 * (made.embed(made.images) + made.embed(made.images[:, :, ::-1].copy()))
+    assert _gap(torch.from_numpy(one), expected) <= TOLERANCE * _scale(expected)
+    assert _gap(torch.from_numpy(one), torch.from_numpy(other)) <= TOLERANCE * _scale(expected)
+
+
 def test_a_graph_of_another_net_is_told_apart(tmp_path):
     """The test above can fail: one norm's statistics, changed after export, are seen."""
     made = _fresh(MINIATURES[0], SMALL_PX)

@@ -24,6 +24,7 @@ plans = pytest.mark.parametrize(
     [
         {},
         {"optimiser": "adamw", "learning_rate": 0.01},
+        {"optimiser": "muon", "learning_rate": 0.1},
         {"crop_scale": 0.5, "flip": False},
         {"epochs": 2.5},
         {"patience": 1, "epochs": 12},

@@ -48,7 +48,7 @@ def test_what_was_asked_is_done_and_needs_no_reason(tmp_path):
         "precision": "fp32",
         "threads": 2,
     }
-    made, choices = plan(job_of(tmp_path, flip="yes", warmup=0.3, seed=9, **asked), pretrained=False)
+    made, choices = plan(job_of(tmp_path, flip="yes", mirror="no", warmup=0.3, seed=9, **asked), pretrained=False)
     assert {name: getattr(made, name) for name in asked} == asked
     assert (made.flip, made.warmup, made.seed) == (True, 0.3, 9)
     assert choices == ()
@@ -69,6 +69,16 @@ def test_writing_is_not_mirrored(tmp_path, classes, grey, size_px, flip):
     made, choices = plan(job_of(tmp_path, classes=classes, grey=grey, size_px=size_px), pretrained=False)
     assert made.flip is flip
     assert any(choice.startswith(f"flip = {flip}") for choice in choices)
+
+
+def test_answers_are_mirrored_where_training_was_and_twice_the_work_is_little(tmp_path):
+    def mirror(**changes):
+        return plan(job_of(tmp_path, **changes), pretrained=False)[0].mirror
+
+    assert mirror(size_px=32) and mirror(size_px=224, mirror="yes")
+    assert not mirror(size_px=224) and not mirror(classes=("1", "2", "3")) and not mirror(size_px=32, mirror="no")
+    with pytest.raises(UsageError, match="never saw one"):
+        mirror(mirror="yes", flip="no")
 
 
 def test_small_images_are_shifted_and_large_ones_cropped(tmp_path):
@@ -100,5 +110,5 @@ def test_the_precision_is_what_was_measured(tmp_path, monkeypatch):
 def test_the_plan_suits_any_number_of_images(tmp_path, images, pretrained):
     job = replace(job_of(tmp_path), train=np.arange(images) % 96)
     made, _ = plan(job, pretrained=pretrained)
-    assert 8 <= made.batch <= 128 and 3 <= made.epochs <= 30
+    assert 8 <= made.batch <= 128 and made.batch <= max(8, images) and 3 <= made.epochs <= 30
     assert 0 < made.learning_rate <= 0.2

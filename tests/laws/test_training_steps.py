@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 import makers_training as make
+from fieldmark.errors import UsageError
 from fieldmark.training import optimisers
 from fieldmark.training.losses import loss
+from fieldmark.training.muon import orthogonal
 
 
 def test_single_label_loss_is_smoothed_cross_entropy():
@@ -55,6 +57,36 @@ def test_sgd_without_decay_is_torchs_own():
             network.head(torch.ones(2, 8)).square().sum().backward()
             stepper.step()
     assert all(torch.allclose(a, b, rtol=1e-6) for a, b in zip(ours.parameters(), theirs.parameters()))
+
+
+def test_orthogonal_brings_strong_and_weak_directions_together():
+    random = torch.Generator().manual_seed(0)
+    update = torch.randn(12, 4, 3, 3, generator=random) * torch.logspace(-1, 1, 12)[:, None, None, None]
+    before, after = (torch.linalg.svdvals(each.flatten(1)) for each in (update, orthogonal(update)))
+    assert before.max() / before.min() > 50
+    assert after.max() / after.min() < 10 and 0.6 < after.max() < 1.3
+    assert torch.allclose(orthogonal(update.flatten(1).T), orthogonal(update).flatten(1).T, atol=1e-5)
+    assert torch.allclose(orthogonal(update * 1e4), orthogonal(update), atol=1e-4)
+
+
+def test_muon_turns_filters_and_keeps_their_size():
+    plan = msgspec.structs.replace(make.PLAN, optimiser="muon", learning_rate=0.1)
+    network = make.network()
+    filters = network.encoder.convolution.weight
+    before = filters.detach().clone()
+    for weight in network.parameters():
+        weight.grad = torch.randn_like(weight)
+    optimisers.build(network, plan).step()
+    assert filters.detach().norm() == pytest.approx(before.norm().item(), rel=1e-5)
+    # Eight directions, each a step of a tenth of a filter's mean size.
+    moved = (filters.detach() - before).norm() / before.norm()
+    assert 0.05 < moved < 0.12
+
+
+def test_muon_without_filters_is_refused():
+    plan = msgspec.structs.replace(make.PLAN, optimiser="muon")
+    with pytest.raises(UsageError, match="convolutions"):
+        optimisers.build(nn.Linear(4, 2), plan)
 
 
 def test_frozen_weights_are_left_out():

@@ -72,4 +72,5 @@ def _joined(name: str) -> EncoderRow:
         geometry=geometry,
         method="probe",
         trainable=False,
+        fits_small=all(row.fits_small for row in rows),
     )

@@ -64,6 +64,7 @@ ROW = EncoderRow(
     reference="Swain & Ballard, IJCV 1991; Stricker & Orengo, SPIE 1995",
     build=Colour,
     geometry=_geometry,
+    fits_small=True,
     method="probe",
     trainable=False,
 )

@@ -67,6 +67,7 @@ ROW = EncoderRow(
     reference="Dalal & Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005",
     build=Hog,
     geometry=_geometry,
+    fits_small=True,
     method="probe",
     trainable=False,
 )

@@ -50,6 +50,7 @@ ROW = EncoderRow(
     reference="LeCun et al. 1998, Gradient-based learning applied to document recognition",
     build=LeNet,
     geometry=_geometry,
+    fits_small=True,
     method="network",
     trainable=True,
 )

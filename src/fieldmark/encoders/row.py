@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fieldmark.encoders.encoder import Encoder
 
 
+Optimiser = Literal["sgd", "adamw", "muon"]
+
+
 class Build(Protocol):
     def __call__(self, size_px: int) -> Encoder: ...
 
@@ -29,6 +32,8 @@ class EncoderRow:
     method: Literal["probe", "network"]
     trainable: bool  # has parameters that the training loop can improve
     weights: str | None = None
+    optimiser: Optimiser = "sgd"  # that trains it best from scratch
+    fits_small: bool = False  # can be built for images of 8 to 64 px as they are, without enlarging them
 
 
 ENCODERS: Table[EncoderRow] = Table.folder("model", "fieldmark.encoders")

@@ -93,6 +93,7 @@ ROW = EncoderRow(
     reference="Lazebnik, Schmid & Ponce, Beyond Bags of Features, CVPR 2006",
     build=DenseSift,
     geometry=_geometry,
+    fits_small=True,
     method="probe",
     trainable=False,
 )

@@ -34,6 +34,7 @@ LOOP_FIELDS = (
     "warmup",
     "label_smoothing",
     "flip",
+    "mirror",
     "crop_scale",
     "patience",
     "precision",
@@ -129,7 +130,7 @@ def _head(recipe: Recipe, method: str, reasons: list[str]) -> str:
 def _geometry(recipe: Recipe, row: EncoderRow, data: Dataset, shorter_px: int, reasons: list[str]) -> Geometry:
     size = None if recipe.size == "auto" else int(recipe.size)
     geometry = row.geometry(size)
-    if size is None and _takes_any_size(row) and shorter_px <= SMALL_PX:
+    if size is None and row.fits_small and shorter_px <= SMALL_PX:
         geometry = row.geometry(max(8, shorter_px))
     if recipe.size == "auto":
         reasons.append(f"size = {geometry.size_px} px: the images' shorter side is {shorter_px} px (median)")
@@ -140,10 +141,6 @@ def _geometry(recipe: Recipe, row: EncoderRow, data: Dataset, shorter_px: int, r
     if recipe.fit == "auto":
         reasons.append(f"fit = {geometry.fit}: as the encoder was made for (median aspect ratio {ratio:.2f})")
     return geometry
-
-
-def _takes_any_size(row: EncoderRow) -> bool:
-    return row.geometry(SMALL_PX).size_px != row.geometry(32).size_px and row.geometry(None).size_px <= 128
 
 
 def _folds(recipe: Recipe, method: str, data: Dataset, reasons: list[str]) -> int:

@@ -26,6 +26,7 @@ def learn_end_to_end(job: Job) -> Learned:
         learn_without_labels(encoder, job)
     network = Network(encoder, Linear(encoder.embedding_size, len(job.data.classes)))
     steps, reasons = plan(job, pretrained=weights.source != "none")
+    network.mirror = steps.mirror
     fitted = fit(network, job, steps)
     return Learned(
         network=network,

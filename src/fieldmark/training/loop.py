@@ -71,7 +71,7 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
             views = augment(pixels, mirrored, plan, generator)
             learning_rate = plan.learning_rate * rate(position(run.step, refits), plan.warmup)
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * group["share"]
 
             logits = model(views.to(accelerator.device))[1]
             value = loss(logits, truth.to(accelerator.device), job.data.task, smoothing=plan.label_smoothing)

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from fieldmark.encoders.row import Optimiser
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Same plan, same data, same machine: the same bytes.
@@ -16,7 +18,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     epochs: float
     batch: int
-    optimiser: Literal["sgd", "adamw"]
+    optimiser: Optimiser
     learning_rate: float
     weight_decay: float
     warmup: float
@@ -24,6 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     flip: bool
     crop_scale: float
     shift_px: int = 0  # random shift of so many pixels each way, edges mirrored
+    mirror: bool = False  # answers are those of the image and its mirror image together
     patience: int
     precision: Literal["fp32", "bf16", "fp16"]
     threads: int

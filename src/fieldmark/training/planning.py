@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from fieldmark.cores import available_cores
+from fieldmark.encoders.row import Optimiser
 from fieldmark.errors import UsageError
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan
@@ -35,10 +36,17 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
         return value
 
     small = size_px <= SMALL_PX
-    batch = settle("batch", recipe.batch, _batch(images, pretrained), "at least 30 steps a pass")
-    optimiser = settle("optimiser", recipe.optimiser, *_optimiser(pretrained))
+    optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
+    batch = settle("batch", recipe.batch, _batch(images, optimiser, pretrained), "at least 16 steps a pass")
     flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
-    asked_flip: bool | Literal["auto"] = "auto" if recipe.flip == "auto" else recipe.flip == "yes"
+    flip = settle("flip", _yes(recipe.flip), flip, flip_why)
+    mirror = settle("mirror", _yes(recipe.mirror), *_mirror(flip, small, pretrained))
+    if mirror and not flip:
+        raise UsageError(
+            "the network would answer for mirrored images, and never saw one in training",
+            where="--mirror yes, flip = no",
+            do="drop --mirror, or train with --flip yes",
+        )
     crop, crop_why = (
         (1.0, f"{size_px} px images are shifted instead") if small else (0.35, "keeps most objects whole")
     )
@@ -54,7 +62,8 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
             warmup=recipe.warmup,
             label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
-            flip=settle("flip", asked_flip, flip, flip_why),
+            flip=flip,
+            mirror=mirror,
             crop_scale=settle("crop scale", recipe.crop_scale, crop, crop_why),
             shift_px=size_px // 16 if small else 0,
             patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
@@ -71,24 +80,37 @@ def all_grey(pixels: NDArray[np.uint8]) -> bool:
     return bool((pixels == pixels[..., :1]).all())
 
 
-def _batch(images: int, pretrained: bool) -> int:
-    most = 32 if pretrained else 128
-    return max(8, min(most, 1 << (max(1, images // 30).bit_length() - 1)))
+def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:
+    return "auto" if asked == "auto" else asked == "yes"
 
 
-def _optimiser(pretrained: bool) -> tuple[Literal["sgd", "adamw"], str]:
-    return (
-        ("adamw", "gentle on pretrained weights") if pretrained else ("sgd", "best for small networks from scratch")
-    )
+def _batch(images: int, optimiser: Optimiser, pretrained: bool) -> int:
+    most = 32 if pretrained else 512 if optimiser == "muon" else 128
+    return max(8, min(most, 1 << (max(1, images // 16).bit_length() - 1)))
 
 
-def _learning_rate(optimiser: str, batch: int, pretrained: bool) -> tuple[float, str]:
+def _optimiser(from_scratch: Optimiser, pretrained: bool) -> tuple[Optimiser, str]:
+    return ("adamw", "gentle on pretrained weights") if pretrained else (from_scratch, "best for it from scratch")
+
+
+def _learning_rate(optimiser: Optimiser, batch: int, pretrained: bool) -> tuple[float, str]:
+    if optimiser == "muon":
+        rate = (0.03 if pretrained else 0.24) * (batch / 512) ** 0.5
+        return rate, f"of a filter's size; with the root of a batch of {batch}, as steps of fixed length want"
     if optimiser == "adamw":
         return (3e-4, "usual for fine-tuning") if pretrained else (2e-3, "usual for small networks from scratch")
     return (0.01 if pretrained else 0.1) * batch / 128, f"in proportion to a batch of {batch} (Goyal et al. 2017)"
 
 
-def _weight_decay(optimiser: str) -> tuple[float, str]:
+def _mirror(flip: bool, small: bool, pretrained: bool) -> tuple[bool, str]:
+    if not flip:
+        return False, "mirrored images were no part of training"
+    if small and not pretrained:
+        return True, "answers are the mean of an image and its mirror image; the network is small, so twice is quick"
+    return False, "it would double the time of every prediction; --mirror yes where a point counts more"
+
+
+def _weight_decay(optimiser: Optimiser) -> tuple[float, str]:
     return (0.05, "usual for AdamW") if optimiser == "adamw" else (5e-3, "decoupled; 5e-4 in PyTorch's coupled form")
 
 

@@ -40,7 +40,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "none"
     epochs: Annotated[float, Meta(gt=0, description="passes over the training images")] | Auto = "auto"
     batch: Annotated[int, Meta(ge=1, description="images per step")] | Auto = "auto"
-    optimiser: Annotated[Literal["auto", "sgd", "adamw"], Meta(description="how steps are taken")] = "auto"
+    optimiser: Annotated[Literal["auto", "sgd", "adamw", "muon"], Meta(description="how steps are taken")] = "auto"
     learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate")] | Auto = "auto"
     weight_decay: Annotated[float, Meta(ge=0, description="decoupled weight decay")] | Auto = "auto"
     warmup: Annotated[float, Meta(ge=0, le=1, description="share of steps in which the rate rises")] = 0.1
@@ -48,6 +48,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Annotated[float, Meta(ge=0, lt=1, description="share of truth given to other classes")] | Auto
     ) = "auto"
     flip: Annotated[Literal["auto", "yes", "no"], Meta(description="mirror training images at random")] = "auto"
+    mirror: Annotated[
+        Literal["auto", "yes", "no"],
+        Meta(description="answer for the image and its mirror image together: better, at twice the work"),
+    ] = "auto"
     crop_scale: (
         Annotated[
             float,
