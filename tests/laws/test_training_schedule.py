@@ -77,6 +77,6 @@ def test_pace_counts_the_scoring_and_keeps_something_back(monkeypatch):
     assert not pace.measure(10)
     assert pace.measure(60)
     assert pace.step_s == pytest.approx(0.1)
-    assert pace.affordable(60, scoring_s=10.0, per_epoch=100) == 60 + int((206 - 106 - 10) * 0.97 / 0.2)
+    assert pace.affordable(60, scoring_s=10.0, per_epoch=100, after_s=20.0) == 60 + int((206 - 106 - 30) * 0.97 / 0.2)
     assert pace.measure(1030)
     assert not pace.measure(1031)  # three seconds are left: a look every 0.3 s is enough

@@ -26,8 +26,8 @@ def learn_end_to_end(job: Job) -> Learned:
         learn_without_labels(encoder, job)
     network = Network(encoder, Linear(encoder.embedding_size, len(job.data.classes)))
     steps, reasons = plan(job, pretrained=weights.source != "none")
-    network.mirror = steps.mirror
     fitted = fit(network, job, steps)
+    network.mirror = steps.mirror  # only now: epochs are told apart as well by plain answers, in half the time
     return Learned(
         network=network,
         weights=weights,

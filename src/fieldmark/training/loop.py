@@ -81,7 +81,8 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
             run.stepped(value)
 
             if pace is not None and pace.measure(run.step):
-                affordable = pace.affordable(run.step, scoring_s=scoring_s, per_epoch=per_epoch)
+                after_s = scoring_s * _still_to_answer(job, plan)
+                affordable = pace.affordable(run.step, scoring_s=scoring_s, per_epoch=per_epoch, after_s=after_s)
                 refits = refit(refits, run.step, _enough(affordable), longest=refits[0][1])
                 run.plan = replace(plan, refits=refits, epochs=refits[-1][1] / per_epoch)
             ended = run.step % per_epoch == 0 or run.step == refits[-1][1]
@@ -122,6 +123,11 @@ def _batch(job: Job, plan: Plan, epoch: int, index: int) -> tuple[Tensor, Tensor
     rows = job.train[chosen]
     pixels, targets = job.pixels[rows], job.data.targets[rows]
     return torch.from_numpy(pixels), torch.from_numpy(targets), torch.from_numpy(mirrored)
+
+
+def _still_to_answer(job: Job, plan: Plan) -> float:
+    """How many times the validation part the finished graph will answer, to be calibrated and tested."""
+    return (2 if plan.mirror else 1) * (1 + len(job.test) / len(job.validation))
 
 
 def _enough(affordable: int) -> int:

@@ -49,9 +49,10 @@ class Pace:
         self.since, self.step = now, step
         return True
 
-    def affordable(self, step: int, *, scoring_s: float, per_epoch: int) -> int:
-        """Total steps that fit with a scoring after each epoch; 3 % of the time is kept back."""
-        left_s = (self.deadline - time.monotonic() - scoring_s) * 0.97
+    def affordable(self, step: int, *, scoring_s: float, per_epoch: int, after_s: float) -> int:
+        """Total steps that fit with a scoring after each epoch, and `after_s` when all are done; 3 % of the time is
+        kept back."""
+        left_s = (self.deadline - time.monotonic() - scoring_s - after_s) * 0.97
         return step + max(0, int(left_s / (self.step_s + scoring_s / per_epoch)))
 
 
