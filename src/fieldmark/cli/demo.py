@@ -66,6 +66,7 @@ def _leaderboard(ranked: tuple[Trained, ...]) -> None:
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
     for heading in ("classifier", "validation", "test", "size", "latency", "training"):
         table.add_column(heading, justify="left" if heading == "classifier" else "right")

@@ -144,4 +144,4 @@ def _remark(run: Run, total: int, began: tuple[float, int]) -> str:
     """The newest figures and the time left at the mean speed so far."""
     left_s = (time.monotonic() - began[0]) / (run.step - began[1]) * (total - run.step)
     newest = f"best {run.epochs[run.best_epoch - 1].score:.4f}, " if run.best_epoch else ""
-    return f"epoch {len(run.epochs) + 1}, {newest}{left_s:.0f} s left"
+    return f"epoch {len(run.epochs) + (run.step < total)}, {newest}{left_s:.0f} s left"
