@@ -60,7 +60,7 @@ def _leaderboard(ranked: tuple[Trained, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    tested = f"; test with 95 % interval, n = {ranked[0].report.test.n}" if ranked[0].report.test else ""
+    tested = f"; test: 95 % interval, n = {ranked[0].report.test.n}" if ranked[0].report.test else ""
     table = Table(
         title=f"Handwritten digits, best on validation first{tested}",
         title_justify="left",
