@@ -151,13 +151,15 @@ def _files(sheet: Sheet, cells: Sequence[Cell], base: Path) -> list[str]:
         name = _on_disk(root, name)
         if _leaves(root, name, safe_folders):
             what = f"is {str(cell)!r}, which lies outside {base}"
-            raise _bad_cell(sheet, place, "file", what, "name the folder that holds all images as the root")
+            raise _bad_cell(
+                sheet, place, "file", what, "name the folder that holds all images with --root (in Python: root=)"
+            )
         if not os.path.lexists(posixpath.join(root, name)):
             missing.append(f"{name} ({place})")
         files.append(name)
     if missing:
         what = f"{len(missing):,} of {len(files):,} files are not there: {shown(missing)}"
-        do = f"paths are taken from {base}; correct them, or name another folder as the root"
+        do = f"paths are taken from {base}; correct them, or name another folder with --root (in Python: root=)"
         raise DataError(what, where=f"{sheet.path}, field 'file'", do=do)
     return files
 

@@ -151,7 +151,7 @@ def _folds(recipe: Recipe, method: str, data: Dataset, reasons: list[str]) -> in
                 "one fold leaves nothing to test on", where="folds = 1", do="use 0 (one split) or 2 and more"
             )
         return folds
-    held_out = bool((data.split == "test").any())
+    held_out = bool((data.split == "test").any()) or recipe.split != "auto"
     folds = DEFAULT_FOLDS if method == "probe" and len(data) < FEW_IMAGES and not held_out else 0
     if folds:
         reasons.append(
@@ -182,6 +182,12 @@ def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, fol
             "this encoder has no weights that could be loaded",
             where=f"model = {recipe.model}, weights = {recipe.weights}",
             do="drop --weights",
+        )
+    if folds and recipe.split != "auto":
+        raise UsageError(
+            "with folds every image is judged once, so there are no shares to set",
+            where=f"folds = {folds}, split = {recipe.split}",
+            do="drop --split, or use --folds 0",
         )
     if method == "network" and folds:
         raise UsageError(
