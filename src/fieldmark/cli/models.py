@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fieldmark.cli.console import json_option, write_json
+from fieldmark.encoders.architectures import ROWS
 from fieldmark.encoders.row import ENCODERS
 from fieldmark.heads.row import HEADS
 
@@ -17,17 +18,23 @@ def command(text: str, as_json: bool) -> None:
     backbone whose name has it: `fieldmark models mobilenet`."""
     shown = {
         "models": _having(text, ENCODERS.listing()),
+        "families": _having(text, tuple((row.name, f"{row.family}: {row.summary}") for row in ROWS)),
         "heads": _having(text, HEADS.listing()),
         "timm": _timm_names(text) if text else [],
     }
     if as_json:
         write_json(shown)
         return
-    for kind, flag in (("models", "--model"), ("heads", "--head"), ("timm", "--model, from timm")):
+    for kind, flag in (
+        ("models", "--model"),
+        ("families", "--model"),
+        ("heads", "--head"),
+        ("timm", "--model, from timm"),
+    ):
         if shown[kind]:
             click.secho(f"{kind} ({flag})", bold=True)
             for row in shown[kind]:
-                click.echo(f"  {row['name']:<18} {row['summary']}".rstrip())
+                click.echo(f"  {row['name']:<28} {row['summary']}".rstrip())
     if not any(shown.values()):
         click.echo(f"nothing has {text!r} in its name or description", err=True)
     elif not text:

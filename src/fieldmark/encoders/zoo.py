@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.data.geometry import Geometry
+from fieldmark.encoders.architectures import ROWS, Architecture
 from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.row import ENCODERS, EncoderRow
+from fieldmark.encoders.small_images import keep_size
 from fieldmark.errors import UsageError
 from fieldmark.table import unknown_name
 
@@ -41,13 +43,17 @@ def zoo_row(name: str) -> EncoderRow:
     Raises UnknownName where timm has neither the name nor the tag.
     """
     settings = _settings(name)
+    known = _known(name)
+    paper = ", ".join(filter(None, (settings.paper_name, settings.paper_ids))) or f"timm {timm.__version__}"
     return EncoderRow(
-        reference=", ".join(filter(None, (settings.paper_name, settings.paper_ids))) or f"timm {timm.__version__}",
+        reference=known.reference if known else paper,
         build=partial(ZooEncoder, name),
         geometry=partial(_geometry, name),
         method="network",
         trainable=True,
         weights=name,
+        optimiser=known.optimiser if known else "sgd",
+        fits_small=known is not None,
     )
 
 
@@ -88,6 +94,11 @@ def hub_file(name: str) -> tuple[str, str, str]:
     return settings.hf_hub_id or "", settings.hf_hub_filename or "model.safetensors", settings.license or ""
 
 
+def _known(name: str) -> Architecture | None:
+    architecture = name.partition(".")[0]
+    return next((row for row in ROWS if row.name == architecture), None)
+
+
 def _settings(name: str) -> Any:
     if not timm.is_model(name) or "/" in name:
         # The near ones of timm's thousand and more names alone: the whole list would help nobody.
@@ -119,12 +130,18 @@ def _geometry(name: str, size_px: int | None) -> Geometry:
 def _create(name: str, size_px: int) -> nn.Module:
     settings = _settings(name)
     fixed = settings.fixed_input_size and tuple(settings.input_size[1:]) != (size_px, size_px)
+    known = _known(name) if size_px <= _SMALL_PX else None
+    patches = {"patch_size": known.patch_px or None, "window_size": known.window or None} if known else {}
     try:
         network: nn.Module = timm.create_model(
-            name, pretrained=False, num_classes=0, img_size=size_px if fixed else None
+            name, pretrained=False, num_classes=0, img_size=size_px if fixed else None, **patches
         )
     except (TypeError, ValueError, AssertionError, RuntimeError) as refusal:  # each family refuses in its own way
         raise _wrong_size(name, size_px) from refusal
+    if known:
+        keep_size(network, known.halvings_off)
+    if known and known.full_layers_off:
+        network.pre_logits = nn.Identity()
     return network
 
 
