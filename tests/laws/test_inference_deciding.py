@@ -12,7 +12,16 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from fieldmark.bundle.schema import Decision
 from fieldmark.data.dataset import Task
-from fieldmark.inference.deciding import COLDEST, FEWEST_IMAGES, HOTTEST, fit_temperature, labels, probabilities
+from fieldmark.inference.deciding import (
+    COLDEST,
+    FEWEST_IMAGES,
+    HOTTEST,
+    best_threshold,
+    fit_decision,
+    fit_temperature,
+    labels,
+    probabilities,
+)
 
 TASKS: tuple[Task, ...] = ("single", "multi")
 LOGITS = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(-1e4, 1e4, width=32))
@@ -102,3 +111,37 @@ def test_all_right_is_not_infinitely_sure(n: int) -> None:
 def test_constant_logits_have_a_temperature(task: Task) -> None:
     targets = np.arange(40) % 2 if task == "single" else np.eye(2)[np.arange(40) % 2]
     assert COLDEST <= fit_temperature(np.zeros((40, 2)), targets, task) <= HOTTEST
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_images_that_count_more_pull_the_temperature(task):
+    """Half the images are overconfident: with all the weight on them, or none, it is theirs or the others'."""
+    calm, loud = drawn(task, 400, 1.0, 1), drawn(task, 400, 4.0, 2)
+    logits, targets = (np.concatenate(pair) for pair in zip(calm, loud))
+    on_loud = np.repeat([1e-9, 1.0], 400)
+    assert fit_temperature(logits, targets, task, on_loud) == pytest.approx(fit_temperature(*loud, task), rel=0.05)
+    assert fit_temperature(logits, targets, task, np.ones(800)) == fit_temperature(logits, targets, task)
+
+
+@given(
+    said=arrays(np.float64, 40, elements=st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.5, 0.75, 1.0])),
+    truth=arrays(np.bool_, 40, elements=st.booleans()),
+)
+def test_no_threshold_has_a_better_f1(said, truth):
+    def f1(threshold):
+        answered = said >= threshold
+        return 2 * (answered & truth).sum() / max(1, answered.sum() + truth.sum())
+
+    found = best_threshold(said, truth)
+    assert 0.0 <= found <= 1.0
+    if truth.sum() >= FEWEST_IMAGES and said.max() > 0:
+        assert f1(found) == pytest.approx(max(f1(each) for each in np.unique(said[said > 0])))
+
+
+def test_a_rare_label_keeps_the_usual_threshold():
+    assert best_threshold(np.linspace(0, 1, 50), np.arange(50) >= 45) == 0.5
+
+
+def test_a_decision_of_one_label_has_no_thresholds_and_one_of_several_has_one_each():
+    assert fit_decision(*drawn("single", 100, 1.0, 0), "single").thresholds is None
+    assert len(fit_decision(*drawn("multi", 100, 1.0, 0), "multi").thresholds or ()) == 4

@@ -28,7 +28,7 @@ def summarise(
     *,
     task: Task,
     classes: tuple[str, ...],
-    thresholds: Sequence[float] | None = None,
+    thresholds: Sequence[float] | NDArray[np.float64] | None = None,
     files: Sequence[str],
     part: Part,
     seed: int = 0,
@@ -38,7 +38,8 @@ def summarise(
     """Everything there is to say of N images.
 
     `targets` int64 [N] (single) or 0/1 [N, C] (multi); `probabilities` [N, C] in the order of `classes`, calibrated;
-    `thresholds` multi only, one a class, 0.5 unless given; `files` N names; `seed` draws the bootstrap's resamples.
+    `thresholds` multi only, one a class or [N, C], 0.5 unless given; `files` N names; `seed` draws the
+    bootstrap's resamples.
     DataError where N is 0; ValueError where shapes disagree.
     """
     if not len(targets):

@@ -35,10 +35,44 @@ def labels(
     return [tuple(classes[label] for label in np.flatnonzero(row >= thresholds)) for row in probabilities]
 
 
-def fit_temperature(logits: NDArray[np.floating[Any]], targets: NDArray[Any], task: Task) -> float:
+def fit_decision(
+    logits: NDArray[np.floating[Any]],
+    targets: NDArray[Any],
+    task: Task,
+    weights: NDArray[np.float64] | None = None,
+) -> Decision:
+    """Temperature and, multi, each label's threshold, from held-out images; arguments as in `fit_temperature`."""
+    decision = Decision(temperature=fit_temperature(logits, targets, task, weights))
+    if task == "single":
+        return decision
+    said, truth = probabilities(logits, decision, task), np.asarray(targets) > 0
+    thresholds = tuple(best_threshold(said[:, at], truth[:, at]) for at in range(truth.shape[1]))
+    return Decision(temperature=decision.temperature, thresholds=thresholds)
+
+
+def best_threshold(said: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """Where F1 is best for probabilities [N] of one label (Lipton, Elkan and Naryanaswamy 2014), halfway to the next
+    probability below; 0.5 where fewer than 10 images have the label."""
+    if truth.sum() < FEWEST_IMAGES:
+        return DEFAULT_THRESHOLD
+    order = np.argsort(-said, kind="stable")
+    ranked = np.append(said[order], 0.0)
+    f1 = 2 * truth[order].cumsum() / (np.arange(1, len(said) + 1) + truth.sum())
+    last_of_equals = ranked[1:] < ranked[:-1]
+    best = int(np.where(last_of_equals, f1, -1.0).argmax())
+    return float((ranked[best] + ranked[best + 1]) / 2)
+
+
+def fit_temperature(
+    logits: NDArray[np.floating[Any]],
+    targets: NDArray[Any],
+    task: Task,
+    weights: NDArray[np.float64] | None = None,
+) -> float:
     """The temperature under which `logits` [N, C] say the truth of held-out `targets` best.
 
-    `targets` are int [N] class indices (single) or 0/1 [N, C] (multi). Guo et al. 2017, arXiv:1706.04599: least
+    `targets` are int [N] class indices (single) or 0/1 [N, C] (multi); `weights` [N] say how much each image counts
+    (all alike, if not given). Guo et al. 2017, arXiv:1706.04599: least
     negative log-likelihood, by golden section over log T in [0.01, 100]; the likelihood is convex in 1/T. As Platt
     (1999) did, the truth counts as 1 - 1/(N+2) rather than 1: where every answer is right the plain likelihood
     would make the classifier infinitely sure; so it is as sure as N right answers in a row allow. Returns 1.0 for
@@ -50,19 +84,21 @@ def fit_temperature(logits: NDArray[np.floating[Any]], targets: NDArray[Any], ta
     truth = np.eye(scores.shape[1])[targets] if task == "single" else np.asarray(targets, np.float64)
     doubt = 1.0 / (len(scores) + 2)
     even = 1.0 / scores.shape[1] if task == "single" else 0.5
+    share = np.full(len(scores), 1.0) if weights is None else weights / weights.mean()
     softened = truth * (1 - doubt) + doubt * even
     fitted = math.exp(
         _golden_section(
-            lambda log_t: _loss(scores / math.exp(log_t), softened, task), math.log(COLDEST), math.log(HOTTEST)
+            lambda log_t: _loss(scores / math.exp(log_t), softened, task, share), math.log(COLDEST), math.log(HOTTEST)
         )
     )
-    return fitted if _loss(scores / fitted, truth, task) <= _loss(scores, truth, task) else 1.0
+    plain, scaled = (_loss(each, truth, task, share) for each in (scores, scores / fitted))
+    return fitted if scaled <= plain else 1.0
 
 
-def _loss(logits: NDArray[np.float64], truth: NDArray[np.float64], task: Task) -> float:
+def _loss(logits: NDArray[np.float64], truth: NDArray[np.float64], task: Task, share: NDArray[np.float64]) -> float:
     if task == "single":
-        return float(-(truth * _log_softmax(logits)).sum(axis=1).mean())
-    return float((np.logaddexp(0.0, logits) - truth * logits).mean())
+        return float(-(share * (truth * _log_softmax(logits)).sum(axis=1)).mean())
+    return float((share[:, None] * (np.logaddexp(0.0, logits) - truth * logits)).mean())
 
 
 def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,10 +41,15 @@ class Outcomes:
 
 
 def outcomes(
-    targets: NDArray[Any], probabilities: NDArray[Any], *, task: Task, thresholds: Sequence[float] | None = None
+    targets: NDArray[Any],
+    probabilities: NDArray[Any],
+    *,
+    task: Task,
+    thresholds: Sequence[float] | Floats | None = None,
 ) -> Outcomes:
     """Targets as in Dataset beside probabilities [N, C], with the decision taken: single, the most probable class
-    (the first of equals); multi, each class whose probability reaches its threshold (0.5 unless given).
+    (the first of equals); multi, each class whose probability reaches its threshold (one a class or
+    [N, C]; 0.5 unless given).
 
     ValueError where the shapes disagree or a probability is not one.
     """
