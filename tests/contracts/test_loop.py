@@ -16,6 +16,7 @@ import torch
 import makers_training as make
 from fieldmark.errors import UsageError
 from fieldmark.training.loop import fit
+from fieldmark.training.objective import objective
 from fieldmark.training.plan import Plan
 from fieldmark.training.scoring import score
 
@@ -26,6 +27,8 @@ plans = pytest.mark.parametrize(
         {"optimiser": "adamw", "learning_rate": 0.01},
         {"optimiser": "muon", "learning_rate": 0.1},
         {"crop_scale": 0.5, "flip": False},
+        {"average": 0.1, "optimiser": "adamw", "first_layer_rate": 0.3},
+        {"balance": "balanced-sampling", "loss": "focal"},
         {"epochs": 2.5},
         {"patience": 1, "epochs": 12},
     ],
@@ -52,11 +55,11 @@ def stop_at(step: int):
 @pytest.mark.parametrize("task", ["single", "multi"])
 def test_it_learns_and_leaves_the_best_epoch_in_the_network(tmp_path, task):
     job, network = make.job(tmp_path, task=task), make.network()
-    fitted = fit(network, job, changed(epochs=8))
+    fitted = fit(network, job, changed(epochs=8, score="accuracy" if task == "single" else "negative log-loss"))
     scores = [epoch.score for epoch in fitted.epochs]
     assert [epoch.epoch for epoch in fitted.epochs] == list(range(1, 9))
     assert scores[fitted.best_epoch - 1] == max(scores)
-    again = score(network, job.pixels, job.data.targets, job.validation, task)
+    again = score(network, job, "accuracy" if task == "single" else "negative log-loss")
     assert again.value == pytest.approx(max(scores), abs=1e-6)
     assert (again.value > 0.9) if task == "single" else (again.loss < 0.5)
     assert fitted.epochs[-1].train_loss < fitted.epochs[0].train_loss
@@ -157,6 +160,32 @@ def test_it_stops_early_when_nothing_gets_better(tmp_path):
 def test_a_loss_that_is_no_number_is_an_error_in_words(tmp_path):
     with pytest.raises(UsageError, match="ran away"):
         fit(make.network(), make.job(tmp_path), changed(learning_rate=1e30, optimiser="sgd"))
+
+
+def test_after_a_loss_that_is_no_number_it_goes_back_and_on_at_a_lower_rate(tmp_path, monkeypatch):
+    """Four steps are an epoch; the seventh goes wrong, once."""
+    left = [6]
+
+    def failing_once(job, plan):
+        inner = objective(job, plan)
+
+        def value(logits, truth, at):
+            left[0] -= 1
+            return inner(logits, truth, at) * (float("nan") if left[0] == -1 else 1.0)
+
+        return value
+
+    first, second = make.network(), make.network()
+    (tmp_path / "again").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr("fieldmark.training.loop.objective", failing_once)
+        fitted = fit(first, make.job(tmp_path), changed(average=0.1))
+    assert fitted.plan.cuts == ((4, 0.3),)
+    assert len(fitted.epochs) == 4 and "back to step 4" in fitted.notes[0]
+    assert fitted.epochs[1].learning_rate < 0.5 * fitted.epochs[0].learning_rate
+    # The plan that was run gives the same bytes, and needs no accident.
+    fit(second, make.job(tmp_path / "again"), fitted.plan)
+    assert make.weights(first) == make.weights(second)
 
 
 def test_a_budget_is_met_and_its_schedule_can_be_run_again(tmp_path):

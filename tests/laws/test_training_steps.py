@@ -1,4 +1,4 @@
-"""Losses and optimisers: the field's own, to the digit."""
+"""Optimisers: the field's own, to the digit."""
 
 from __future__ import annotations
 
@@ -6,28 +6,21 @@ import msgspec
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 import makers_training as make
 from fieldmark.errors import UsageError
 from fieldmark.training import optimisers
-from fieldmark.training.losses import loss
 from fieldmark.training.muon import orthogonal
 
 
-def test_single_label_loss_is_smoothed_cross_entropy():
-    logits, targets = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 1, 0])
-    truth = functional.one_hot(targets, 3) * 0.9 + 0.1 / 3
-    expected = -(truth * logits.log_softmax(1)).sum(1).mean()
-    assert loss(logits, targets, "single", smoothing=0.1) == pytest.approx(expected.item(), rel=1e-6)
-
-
-def test_multi_label_loss_is_smoothed_binary_cross_entropy():
-    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
-    targets = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0]], dtype=torch.uint8)
-    truth = torch.where(targets == 1, 0.95, 0.05)
-    expected = -(truth * logits.sigmoid().log() + (1 - truth) * (-logits).sigmoid().log()).mean()
-    assert loss(logits, targets, "multi", smoothing=0.1) == pytest.approx(expected.item(), rel=1e-5)
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_rates_rise_from_the_first_layer_to_the_head(optimiser):
+    plan = msgspec.structs.replace(make.PLAN, optimiser=optimiser, first_layer_rate=0.1)
+    network = make.network()
+    share = {id(w): g["share"] for g in optimisers.build(network, plan).param_groups for w in g["params"]}
+    shares = [share[id(weight)] for weight in network.parameters()]
+    assert shares == sorted(shares)
+    assert shares[0] == pytest.approx(0.1) and shares[-1] > 0.6
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])

@@ -18,6 +18,9 @@ from fieldmark.encoders.row import EncoderRow
 from fieldmark.encoders.weights import weights_available
 from fieldmark.errors import UsageError
 from fieldmark.heads.row import HEADS
+from fieldmark.table import unknown_name
+from fieldmark.training.balances import BALANCES
+from fieldmark.training.losses import LOSSES
 from fieldmark.training.recipe import Recipe
 
 SMALL_PX = 64  # shorter side up to which a picture is small: a network of its own beats one made for photos
@@ -32,7 +35,10 @@ LOOP_FIELDS = (
     "learning_rate",
     "weight_decay",
     "warmup",
+    "loss",
     "label_smoothing",
+    "balance",
+    "prior",
     "flip",
     "mirror",
     "crop_scale",
@@ -69,6 +75,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     geometry = _geometry(recipe, row, data, shorter, reasons)
     folds = _folds(recipe, method, data, reasons)
     shares = _shares(recipe, data, reasons)
+    _refuse_what_the_labels_do_not_allow(recipe, data)
     _refuse_what_has_no_effect(recipe, method, row, folds)
     return Choice(
         model=model,
@@ -158,6 +165,21 @@ def _folds(recipe: Recipe, method: str, data: Dataset, reasons: list[str]) -> in
             f"folds = {folds}: {len(data)} images (below {FEW_IMAGES}) and no test part: each is tested once"
         )
     return folds
+
+
+def _refuse_what_the_labels_do_not_allow(recipe: Recipe, data: Dataset) -> None:
+    if recipe.loss != "auto":
+        LOSSES[recipe.loss].of(data.task)
+    if recipe.balance != "auto" and recipe.balance not in BALANCES:
+        raise unknown_name(BALANCES.kind, recipe.balance, BALANCES)
+    for name in ("balance", "prior"):
+        asked = getattr(recipe, name)
+        if data.task == "multi" and asked not in ("auto", "none", "data"):
+            raise UsageError(
+                f"--{name} {asked} is for images with one label, and these have several",
+                where=f"{name} = {asked}",
+                do="drop it; --loss asymmetric is for labels that are rare",
+            )
 
 
 def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, folds: int) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import msgspec
 import torch
+from torch import nn
 
 from fieldmark.encoders.weights import load_weights, weights_available
 from fieldmark.heads.linear import Linear
+from fieldmark.training import checkpoint
+from fieldmark.training.balances import BALANCES, log_prior
 from fieldmark.training.job import Job, Learned
 from fieldmark.training.loop import fit
 from fieldmark.training.network import Network
+from fieldmark.training.plan import Plan
 from fieldmark.training.planning import plan
-from fieldmark.training.probe import learn_without_labels
+from fieldmark.training.probe import fit_head, learn_without_labels
 
 
 def learn_end_to_end(job: Job) -> Learned:
@@ -22,11 +26,16 @@ def learn_end_to_end(job: Job) -> Learned:
     # From scratch is a fair way to train a network, so "auto" takes weights that are at hand and asks no hub.
     unheard = asked == "auto" and weights_available(name) is None
     weights = load_weights(encoder, name, "none" if unheard else asked)
+    head = Linear(encoder.embedding_size, len(job.data.classes))
+    network = Network(encoder, head)
     if weights.source == "none":
         learn_without_labels(encoder, job)
-    network = Network(encoder, Linear(encoder.embedding_size, len(job.data.classes)))
+    elif not (job.resume and checkpoint.exists(job.run_folder)):
+        probed = fit_head(job, encoder, "logistic")
+        start_from(head, probed.module)
     steps, reasons = plan(job, pretrained=weights.source != "none")
     fitted = fit(network, job, steps)
+    answer_for(head, job, fitted.plan)
     network.mirror = steps.mirror  # only now: epochs are told apart as well by plain answers, in half the time
     return Learned(
         network=network,
@@ -37,4 +46,25 @@ def learn_end_to_end(job: Job) -> Learned:
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
         score_name=fitted.score_name,
+        prior=fitted.plan.prior,
     )
+
+
+@torch.no_grad()
+def start_from(head: Linear, fitted: nn.Module) -> None:
+    """Give `head` what `fitted`, a map [N, D] -> [N, C] that is affine, does: probe first, then all layers, so that a
+    random head does not spoil what the encoder knows (Kumar et al. 2022)."""
+    size = head.in_features
+    at_nought = fitted(torch.zeros(1, size))[0]
+    head.bias.copy_(at_nought)
+    head.weight.copy_((fitted(torch.eye(size)) - at_nought).T)
+
+
+def answer_for(head: Linear, job: Job, plan: Plan) -> None:
+    """Move the head's biases from the class frequencies that training answered for to those of the plan's prior: by
+    Bayes' rule the difference of their logarithms (Menon et al. 2021, post-hoc logit adjustment)."""
+    trained_for = BALANCES[plan.balance].prior
+    if trained_for != plan.prior:
+        shift = log_prior(job.counts) * (1 if plan.prior == "data" else -1)
+        with torch.no_grad():
+            head.bias.add_(torch.from_numpy(shift).to(head.bias))

@@ -14,6 +14,7 @@ from fieldmark.bundle.schema import Weights
 from fieldmark.data.dataset import Dataset
 from fieldmark.progress import Progress
 from fieldmark.report.report import Epoch
+from fieldmark.training.balances import Prior
 from fieldmark.training.choosing import Choice
 from fieldmark.training.network import Network
 from fieldmark.training.recipe import Recipe
@@ -49,11 +50,20 @@ class Job:
         """Rows whose answers, by a model that did not learn from them, calibrate and show parity."""
         return self.validation if self.fold is None else self.train[self.fold >= 0]
 
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """Training images of each class, float64 [C]."""
+        targets = self.data.targets[self.train]
+        single = self.data.task == "single"
+        counts = np.bincount(targets, minlength=len(self.data.classes)) if single else targets.sum(axis=0)
+        return counts.astype(np.float64)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
     """`settings` are what the recipe's "auto" became; `out_of_fold` float32
-    [len(train), C] comes with folds; rows of fold -1 in it are zero."""
+    [len(train), C] comes with folds; rows of fold -1 in it are zero. `prior`: the network answers for a world whose
+    classes are as common as in the data, or all alike."""
 
     network: Network
     weights: Weights
@@ -63,4 +73,5 @@ class Learned:
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int | None = None
     score_name: str = ""
+    prior: Prior = "data"
     out_of_fold: NDArray[np.float32] | None = None

@@ -15,6 +15,7 @@ from fieldmark.training.plan import Plan
 
 MOMENTUM = 0.9
 MUON_MOMENTUM = 0.6  # of what Muon leaves to SGD
+RATES = 6  # as many learning rates at most, from first layer to head
 BESIDE_MUON = 0.83  # share of Muon's rate, which is in units of the filters' size, that suits the rest
 
 
@@ -25,12 +26,11 @@ def build(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     # Not the depthwise ones, whose rows see a channel each: between them there is nothing to make orthogonal.
     filters = [w for w in weights if plan.optimiser == "muon" and w.ndim == 4 and w.shape[1] > 1]
     rest = [w for w in weights if not any(w is filter for filter in filters)]
-    decayed, spared = [w for w in rest if w.ndim > 1], [w for w in rest if w.ndim <= 1]
     if plan.optimiser == "adamw":
-        groups = _groups("weight_decay", decayed, spared, plan.weight_decay)
+        groups = _groups("weight_decay", rest, plan)
         return torch.optim.AdamW(groups, lr=plan.learning_rate, foreach=True)
     if plan.optimiser == "sgd":
-        groups = _groups("decay", decayed, spared, plan.weight_decay)
+        groups = _groups("decay", rest, plan)
         return DecoupledSGD(groups, lr=plan.learning_rate, momentum=MOMENTUM, nesterov=True, foreach=True)
     if not filters:
         raise UsageError(
@@ -38,13 +38,19 @@ def build(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
             where="--optimiser muon",
             do="use --optimiser adamw, which is right for transformers",
         )
-    groups = _groups("decay", decayed, spared, plan.weight_decay, share=BESIDE_MUON)
+    groups = _groups("decay", rest, plan, share=BESIDE_MUON)
     groups.append({"params": filters, "decay": 0.0, "share": 1.0, "orthogonal": True})
     return Muon(groups, lr=plan.learning_rate, momentum=MUON_MOMENTUM, nesterov=True, foreach=True)
 
 
-def _groups(
-    key: str, decayed: Sequence[Tensor], spared: Sequence[Tensor], decay: float, share: float = 1.0
-) -> list[dict[str, Any]]:
-    groups = [{"params": decayed, key: decay, "share": share}, {"params": spared, key: 0.0, "share": share}]
+def _groups(key: str, weights: Sequence[Tensor], plan: Plan, share: float = 1.0) -> list[dict[str, Any]]:
+    """Weights in the order of the network, in up to RATES runs of like depth; in each those that decay and those that
+    do not. From the first run to the last the rate rises by equal factors (Howard and Ruder 2018)."""
+    runs = RATES if plan.first_layer_rate < 1.0 else 1
+    groups = []
+    for run in range(runs):
+        some = [w for at, w in enumerate(weights) if at * runs // len(weights) == run]
+        rate = share * plan.first_layer_rate ** (1.0 - run / max(1, runs - 1))
+        groups.append({"params": [w for w in some if w.ndim > 1], key: plan.weight_decay, "share": rate})
+        groups.append({"params": [w for w in some if w.ndim <= 1], key: 0.0, "share": rate})
     return [group for group in groups if group["params"]]

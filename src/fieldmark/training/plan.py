@@ -7,13 +7,17 @@ from typing import Literal
 import msgspec
 
 from fieldmark.encoders.row import Optimiser
+from fieldmark.training.balances import Prior
+
+ScoreName = Literal["accuracy", "balanced accuracy", "negative log-loss"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Same plan, same data, same machine: the same bytes.
 
     `epochs` already fits the budget, if there was one, and so may end within a pass. `refits` (step, total steps
-    from there on) is how the schedule met that budget while it ran; empty: one schedule from start to end.
+    from there on) is how the schedule met that budget while it ran; empty: one schedule from start to end. `cuts`
+    (step, factor) is where a loss that was no number made the learning rate smaller from there on.
     """
 
     epochs: float
@@ -21,8 +25,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     optimiser: Optimiser
     learning_rate: float
     weight_decay: float
+    first_layer_rate: float = 1.0  # share of the rate that the first layer gets; between it and the head, in steps
     warmup: float
+    average: float = 0.0  # share of the schedule over which weights are averaged; 0: the last step's
+    loss: str = "cross-entropy"
     label_smoothing: float
+    balance: str = "none"
+    prior: Prior = "data"  # how common classes are in the world that is answered for
+    score: ScoreName = "accuracy"  # what the best epoch is best in
     flip: bool
     crop_scale: float
     shift_px: int = 0  # random shift of so many pixels each way, edges mirrored
@@ -32,3 +42,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     threads: int
     seed: int
     refits: tuple[tuple[int, int], ...] = ()
+    cuts: tuple[tuple[int, float], ...] = ()

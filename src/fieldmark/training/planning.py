@@ -9,13 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from fieldmark.cores import available_cores
+from fieldmark.data.dataset import Task
 from fieldmark.encoders.row import Optimiser
 from fieldmark.errors import UsageError
+from fieldmark.training.balances import BALANCES
 from fieldmark.training.job import Job
-from fieldmark.training.plan import Plan
+from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
 
 SMALL_PX = 64  # up to here pictures are icons and digits: shifted by pixels instead of cropped and resized
+UNEVEN = 10.0  # from here on rare classes get a margin
+SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
 LOOKED_AT = 1000  # images that tell whether all are grey
 V = TypeVar("V")
 
@@ -47,10 +51,10 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             where="--mirror yes, flip = no",
             do="drop --mirror, or train with --flip yes",
         )
-    crop, crop_why = (
-        (1.0, f"{size_px} px images are shifted instead") if small else (0.35, "keeps most objects whole")
-    )
+    crop, crop_why = _crop(size_px)
     fastest, fastest_why = _precision(recipe.precision, threads)
+    uneven = unevenness(job)
+    balance = settle("balance", recipe.balance, *_balance(uneven))
     return (
         Plan(
             epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
@@ -60,8 +64,14 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
                 "learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)
             ),
             weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
+            first_layer_rate=0.3 if pretrained else 1.0,
             warmup=recipe.warmup,
+            average=0.05 if pretrained else 0.0,
+            loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
             label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
+            balance=balance,
+            prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
+            score=_score(job.data.task, uneven),
             flip=flip,
             mirror=mirror,
             crop_scale=settle("crop scale", recipe.crop_scale, crop, crop_why),
@@ -75,9 +85,33 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     )
 
 
+def unevenness(job: Job) -> float:
+    """How many times as many training images the largest class has as the smallest; 1 for several labels an image."""
+    if job.data.task != "single":
+        return 1.0
+    return float(job.counts.max() / max(1.0, job.counts.min()))
+
+
 def all_grey(pixels: NDArray[np.uint8]) -> bool:
     """Whether all images of uint8 [N, S, S, 3] have three equal channels."""
     return bool((pixels == pixels[..., :1]).all())
+
+
+def _crop(size_px: int) -> tuple[float, str]:
+    if size_px <= SMALL_PX:
+        return 1.0, f"{size_px} px images are shifted instead"
+    return 0.35, "keeps most objects whole"
+
+
+def _balance(uneven: float) -> tuple[str, str]:
+    words = f"the largest class has {uneven:.3g} times the images of the smallest; remedies begin at {UNEVEN:g}"
+    return ("logit-adjustment" if uneven >= UNEVEN else "none"), words
+
+
+def _score(task: Task, uneven: float) -> ScoreName:
+    if task != "single":
+        return "negative log-loss"
+    return "accuracy" if uneven < SLIGHTLY_UNEVEN else "balanced accuracy"
 
 
 def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:

@@ -35,7 +35,7 @@ def learn_by_probe(job: Job) -> Learned:
     embedding[rows] = embed(encoder, job.pixels, rows, deadline=job.deadline, progress=job.progress)
     out_of_fold = None if job.fold is None else _judge_out_of_fold(job, embedding, job.fold)
     job.progress("fitting the head", 0, 1)
-    head = _fit(job, embedding, job.train)
+    head = _fit(job, job.choice.head, embedding, job.train)
     job.progress("fitting the head", 1, 1)
     return Learned(
         network=Network(encoder, head.module),
@@ -87,8 +87,15 @@ def _refuse_if_late(begun: float, done: int, total: int, deadline: float | None)
         )
 
 
-def _fit(job: Job, embedding: NDArray[np.float32], rows: Rows) -> FittedHead:
-    return HEADS[job.choice.head].fit(
+def fit_head(job: Job, encoder: Encoder, name: str) -> FittedHead:
+    """The head of this name, fitted on the encoder's embedding of the training rows."""
+    embedding = np.zeros((len(job.data), encoder.embedding_size), dtype=np.float32)
+    embedding[job.train] = embed(encoder, job.pixels, job.train, deadline=job.deadline, progress=job.progress)
+    return _fit(job, name, embedding, job.train)
+
+
+def _fit(job: Job, name: str, embedding: NDArray[np.float32], rows: Rows) -> FittedHead:
+    return HEADS[name].fit(
         Labelled(
             embedding=embedding[rows],
             targets=job.data.targets[rows],
@@ -105,7 +112,7 @@ def _judge_out_of_fold(job: Job, embedding: NDArray[np.float32], fold: Rows) -> 
     logits = np.zeros((len(job.train), len(job.data.classes)), dtype=np.float32)
     names = np.unique(fold[fold >= 0])
     for done, name in enumerate(names, start=1):
-        module = _fit(job, embedding, job.train[fold != name]).module.eval()
+        module = _fit(job, job.choice.head, embedding, job.train[fold != name]).module.eval()
         with torch.inference_mode():
             logits[fold == name] = module(torch.from_numpy(embedding[job.train[fold == name]])).numpy()
         job.progress("judging out of fold", done, len(names))

@@ -44,9 +44,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate")] | Auto = "auto"
     weight_decay: Annotated[float, Meta(ge=0, description="decoupled weight decay")] | Auto = "auto"
     warmup: Annotated[float, Meta(ge=0, le=1, description="share of steps in which the rate rises")] = 0.1
+    loss: Annotated[str, Meta(description="what training lowers: cross-entropy, or see docs/training.md")] = "auto"
     label_smoothing: (
         Annotated[float, Meta(ge=0, lt=1, description="share of truth given to other classes")] | Auto
     ) = "auto"
+    balance: Annotated[str, Meta(description="remedy for uneven classes, none or another: docs/training.md")] = "auto"
+    prior: Annotated[
+        Literal["auto", "data", "even"],
+        Meta(description="the world to answer for: classes as common as in the data, or all alike"),
+    ] = "auto"
     flip: Annotated[Literal["auto", "yes", "no"], Meta(description="mirror training images at random")] = "auto"
     mirror: Annotated[
         Literal["auto", "yes", "no"],

@@ -15,11 +15,13 @@ from fieldmark.data.fingerprint import fingerprint
 from fieldmark.errors import UsageError
 from fieldmark.report.report import Epoch
 from fieldmark.training import checkpoint, state
+from fieldmark.training.averaging import Average
 from fieldmark.training.checkpoint import Standing
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan
 from fieldmark.training.scoring import Score
 
+CUT, MOST_CUTS = 0.3, 3  # of the learning rate, where the loss is no number; so often at most
 SAVE_EPOCH_S, SAVE_S = 5.0, 60.0  # at an epoch's end when the last save is so old; amid an epoch when so old
 
 
@@ -51,29 +53,29 @@ class Run:
     ) -> None:
         self.plan, self.step, self.epochs = standing.plan, standing.step, standing.epochs
         self.best_epoch, self.notes = standing.best_epoch, standing.notes
-        self.best = state.put_back(tensors, network, optimiser) if tensors else {}
+        self._loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64)
+        self.best, averaged = state.put_back(tensors, network, optimiser) if tensors else ({}, {})
+        self.average = Average(network, self.plan.average, averaged)
         self._network, self._optimiser, self._folder = network, optimiser, folder
         self._fingerprint = standing.fingerprint
-        self._loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64)
         self._epoch_began = time.monotonic() - standing.epoch_s
         # What was just read from a checkpoint need not be written to it.
         self._saved_s, self._saved_step = (time.monotonic(), self.step) if tensors else (-math.inf, -1)
+        self._good = self._copy()
 
-    def stepped(self, value: Tensor) -> None:
-        """One optimiser step is done; `value` is the batch's mean loss."""
+    def stepped(self, value: Tensor, moved: float) -> None:
+        """One optimiser step is done, which walked `moved` of the schedule; `value` is the batch's mean loss."""
         self.step += 1
+        self.average.update(moved)
         self._loss_sum = self._loss_sum.to(value.device) + value.detach().double()
 
     def scored(self, score: Score, *, steps: int, learning_rate: float) -> None:
-        """An epoch of `steps` is over. Keeps its weights where it is the best so far."""
+        """An epoch of `steps` is over, and the network holds the weights that were scored: they are kept where they
+        are the best so far."""
         train_loss = float(self._loss_sum) / steps
         number = len(self.epochs) + 1
         if not (math.isfinite(train_loss) and math.isfinite(score.loss)):
-            raise UsageError(
-                f"training ran away: the loss of epoch {number} is not a number",
-                where=f"learning rate {self.plan.learning_rate:g}, precision {self.plan.precision}",
-                do="give a smaller --learning-rate, or --precision fp32",
-            )
+            raise self._ran_away(f"the loss of epoch {number}")
         best = self.epochs[self.best_epoch - 1] if self.best_epoch else None
         if best is None or (score.value, -score.loss) > (best.score, -best.validation_loss):
             self.best, self.best_epoch = state.snapshot(self._network), number
@@ -88,6 +90,31 @@ class Run:
         self.epochs, self._epoch_began = (*self.epochs, epoch), time.monotonic()
         self._loss_sum = torch.zeros_like(self._loss_sum)
 
+    def epoch_ended(self) -> None:
+        """All of an epoch's business is done: this is where a loss that is no number would lead back to."""
+        self._good = self._copy()
+
+    @property
+    def cut(self) -> float:
+        """What the learning rate is multiplied with at this step, after losses that were no numbers."""
+        return math.prod(factor for step, factor in self.plan.cuts if step <= self.step)
+
+    def back_off(self) -> None:
+        """The loss is no number: go back to where the epoch began, at a lower learning rate from there on.
+
+        UsageError when that was done MOST_CUTS times already.
+        """
+        if len(self.plan.cuts) == MOST_CUTS:
+            raise self._ran_away(f"the loss of step {self.step + 1}, after {MOST_CUTS} lower rates were tried,")
+        standing, tensors = self._good
+        note = f"the loss of step {self.step + 1} was no number: back to step {standing.step}, {CUT} of the rate on"
+        self.best, averaged = state.put_back(tensors, self._network, self._optimiser)
+        self.average = Average(self._network, self.plan.average, averaged)
+        self.step, self.notes = standing.step, (*self.notes, note)
+        self._loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64)
+        # The budget's refits of steps that are undone are undone with them.
+        self.plan = replace(standing.plan, cuts=(*self.plan.cuts, (self.step, CUT)))
+
     @property
     def tired(self) -> bool:
         """Whether `patience` epochs went by without a better one."""
@@ -96,18 +123,33 @@ class Run:
     def save(self) -> None:
         """Write a checkpoint of this very step, unless it is there already."""
         if self._saved_step != self.step:
-            standing = Standing(
-                plan=self.plan,
-                fingerprint=self._fingerprint,
-                step=self.step,
-                loss_sum=float(self._loss_sum),
-                epoch_s=time.monotonic() - self._epoch_began,
-                epochs=self.epochs,
-                best_epoch=self.best_epoch,
-                notes=self.notes,
-            )
-            checkpoint.save(self._folder, standing, state.gather(self._network, self._optimiser, self.best))
+            checkpoint.save(self._folder, self._standing(), self._tensors())
             self._saved_s, self._saved_step = time.monotonic(), self.step
+
+    def _ran_away(self, what: str) -> UsageError:
+        return UsageError(
+            f"training ran away: {what} is not a number",
+            where=f"learning rate {self.plan.learning_rate * self.cut:g}, precision {self.plan.precision}",
+            do="give a smaller --learning-rate, or --precision fp32",
+        )
+
+    def _standing(self) -> Standing:
+        return Standing(
+            plan=self.plan,
+            fingerprint=self._fingerprint,
+            step=self.step,
+            loss_sum=float(self._loss_sum),
+            epoch_s=time.monotonic() - self._epoch_began,
+            epochs=self.epochs,
+            best_epoch=self.best_epoch,
+            notes=self.notes,
+        )
+
+    def _copy(self) -> tuple[Standing, state.Tensors]:
+        return self._standing(), {name: value.detach().clone() for name, value in self._tensors().items()}
+
+    def _tensors(self) -> state.Tensors:
+        return state.gather(self._network, self._optimiser, self.best, self.average.tensors)
 
     def save_when_due(self, *, epoch_ended: bool) -> None:
         """Save at an epoch's end when the last one is some seconds old, amid an epoch when it is a minute old."""

@@ -42,6 +42,9 @@ class Pace:
         """Called after each step; True where the speed was measured anew: every five seconds, and more often in the
         end, so that an error then is a small share of what is left."""
         now, first = time.monotonic(), self.step_s == 0.0
+        if step <= self.step:  # steps were undone: what they took says nothing of those to come
+            self.since, self.step = now, step
+            return False
         if 0.0 < now - self.since < min(5.0, 0.1 * (self.deadline - now)):
             return False
         newest_s = (now - self.since) / (step - self.step)

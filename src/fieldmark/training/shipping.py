@@ -33,7 +33,7 @@ from fieldmark.exporters.parity import compare
 from fieldmark.exporters.weights import save_weights
 from fieldmark.inference.canaries import draw, record
 from fieldmark.inference.classifier import Classifier, load
-from fieldmark.inference.deciding import fit_temperature, probabilities
+from fieldmark.inference.deciding import fit_decision, probabilities
 from fieldmark.inference.runner import open_graph
 from fieldmark.inference.timing import latency_ms
 from fieldmark.report.card import model_card
@@ -75,7 +75,9 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
         logits = learned.out_of_fold[job.fold >= 0]
     else:
         logits = _logits(folder / GRAPH, job.pixels, job.judged)
-    decision = Decision(temperature=fit_temperature(logits, job.data.targets[job.judged], job.data.task))
+    targets = job.data.targets[job.judged]
+    weights = _alike(targets) if learned.prior == "even" and job.data.task == "single" else None
+    decision = fit_decision(logits, targets, job.data.task, weights)
     manifest = Manifest(
         name=wishes.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -141,28 +143,36 @@ def _summary(job: Job, logits: NDArray[np.float32], decision: Decision) -> Evalu
         probabilities(logits, decision, job.data.task),
         task=job.data.task,
         classes=job.data.classes,
+        thresholds=decision.thresholds,
         files=job.data.files[job.validation].tolist(),
         part="validation",
     )
 
 
 def _out_of_fold(job: Job, logits: NDArray[np.float32], fold: Rows) -> Evaluation:
-    """Pooled answers of the fold models. Each fold's temperature comes from the other folds, so that calibration,
-    too, is judged on images that had no say in it."""
+    """Pooled answers of the fold models. Each fold's temperature and thresholds come from the other folds, so that
+    calibration and decision, too, are judged on images that had no say in them."""
     targets = job.data.targets[job.judged]
-    calibrated = np.zeros(logits.shape, dtype=np.float64)
+    calibrated, thresholds = np.zeros((2, *logits.shape), dtype=np.float64)
     for name in np.unique(fold):
         others = fold != name
-        decision = Decision(temperature=fit_temperature(logits[others], targets[others], job.data.task))
+        decision = fit_decision(logits[others], targets[others], job.data.task)
+        thresholds[~others] = 0.0 if decision.thresholds is None else decision.thresholds
         calibrated[~others] = probabilities(logits[~others], decision, job.data.task)
     return summarise(
         targets,
         calibrated,
         task=job.data.task,
         classes=job.data.classes,
+        thresholds=thresholds,
         files=job.data.files[job.judged].tolist(),
         part="out-of-fold",
     )
+
+
+def _alike(targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Weights [N] under which every class that is there counts alike."""
+    return np.asarray(1.0 / np.bincount(targets)[targets])
 
 
 def _logits(graph: Path, pixels: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:

@@ -11,18 +11,20 @@ from torch.optim import Optimizer
 Tensors = dict[str, Tensor]
 
 
-def gather(network: nn.Module, optimiser: Optimizer, best: Tensors) -> Tensors:
-    """Names are `model.<name>`, `best.<name>` and `optimiser.<number of the weight>.<what>`."""
+def gather(network: nn.Module, optimiser: Optimizer, best: Tensors, average: Tensors) -> Tensors:
+    """Names are `model.<name>`, `best.<name>`, `average.<name>` and `optimiser.<number of the weight>.<what>`."""
     moments = optimiser.state_dict()["state"]
     return {
         **{f"model.{name}": value for name, value in network.state_dict().items()},
         **{f"best.{name}": value for name, value in best.items()},
+        **{f"average.{name}": value for name, value in average.items()},
         **{f"optimiser.{i}.{key}": value for i, kept in moments.items() for key, value in kept.items()},
     }
 
 
-def put_back(tensors: Mapping[str, Tensor], network: nn.Module, optimiser: Optimizer) -> Tensors:
-    """The reverse of `gather`, into a network and an optimiser built alike; returns the best weights so far."""
+def put_back(tensors: Mapping[str, Tensor], network: nn.Module, optimiser: Optimizer) -> tuple[Tensors, Tensors]:
+    """The reverse of `gather`, into a network and an optimiser built alike; returns the best weights so far and the
+    averaged ones."""
     network.load_state_dict(_under("model.", tensors))
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
@@ -30,7 +32,7 @@ def put_back(tensors: Mapping[str, Tensor], network: nn.Module, optimiser: Optim
         number, key = name.split(".", 1)
         moments.setdefault(int(number), {})[key] = _laid_out_like(weights[int(number)], value)
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    return _under("best.", tensors)
+    return _under("best.", tensors), _under("average.", tensors)
 
 
 def snapshot(network: nn.Module) -> Tensors:

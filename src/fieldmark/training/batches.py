@@ -1,0 +1,55 @@
+"""Which images a step sees, and which of them mirrored: decided by seed and step alone, so that any step can be
+taken up again."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fieldmark.training.balances import BALANCES
+from fieldmark.training.job import Job
+from fieldmark.training.plan import Plan
+
+FIRST_SIDES = 2**32  # no epoch has this number, so its order is free to say which side of an image comes first
+
+
+class Batches:
+    """`per_epoch` steps see every training image once (with even draws, every class as often)."""
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        self.per_epoch = max(1, len(job.train) // plan.batch)
+        self._job, self._plan = job, plan
+        self._first_side = np.random.default_rng((plan.seed, FIRST_SIDES)).permutation(len(job.train)) % 2
+        self._epoch, self._order = -1, job.train[:0]
+
+    def at(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 pixels [B, S, S, 3], their targets, and bool [B]: mirrored in this epoch.
+
+        Each image is mirrored in every other epoch, from a random first side: two epochs show both (Jordan 2024).
+        """
+        job, plan = self._job, self._plan
+        epoch, index = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self._order_of(epoch)
+        chosen = self._order[index * plan.batch : (index + 1) * plan.batch]
+        mirrored = (self._first_side[chosen] + epoch) % 2 == 1 if plan.flip else np.zeros(len(chosen), bool)
+        rows = job.train[chosen]
+        pixels, targets = job.pixels[rows], job.data.targets[rows]
+        return torch.from_numpy(pixels), torch.from_numpy(targets), torch.from_numpy(mirrored)
+
+    def _order_of(self, epoch: int) -> NDArray[np.int64]:
+        random = np.random.default_rng((self._plan.seed, epoch))
+        if BALANCES[self._plan.balance].even_draws:
+            return even_order(self._job.data.targets[self._job.train], random)
+        return random.permutation(len(self._job.train))
+
+
+def even_order(targets: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """As many places as `targets` has rows, rounded up to a multiple of the classes that are there; every class fills
+    as many, each of its rows before any again."""
+    rows = [np.flatnonzero(targets == label) for label in np.unique(targets)]
+    places = -(-len(targets) // len(rows))
+    drawn = [np.concatenate([random.permutation(r) for _ in range(-(-places // len(r)))])[:places] for r in rows]
+    return random.permutation(np.concatenate(drawn))
