@@ -11,9 +11,16 @@ from fieldmark.training.choosing import choose
 from fieldmark.training.recipe import Recipe
 
 
-def chosen(tmp_path, **recipe):
-    data = make.table(tmp_path, np.arange(60) % 3)
-    return choose(Recipe(model="hog", **recipe), data)
+def chosen(tmp_path, model="hog", **recipe):
+    data = make.table(tmp_path, np.arange(60) % 3)  # of 16 px
+    return choose(Recipe(model=model, **recipe), data)
+
+
+@pytest.mark.parametrize(("model", "weights", "size_px"), [("resnet18", "none", 16), ("resnet18", "some.pth", 224)])
+def test_small_images_are_enlarged_for_pretrained_weights_alone_and_it_is_said(tmp_path, model, weights, size_px):
+    made = chosen(tmp_path, model=model, weights=weights)
+    assert made.geometry.size_px == size_px
+    assert any("enlarged" in reason for reason in made.reasons) == (size_px == 224)
 
 
 def test_few_images_are_folded_unless_a_split_is_asked(tmp_path):

@@ -111,12 +111,18 @@ def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> 
     if row.method == "probe" or not row.trainable:
         method: Literal["probe", "network"] = "probe"
         why = f"that is how {model} is used unless you say otherwise"
-    elif recipe.weights not in ("auto", "none") or (recipe.weights == "auto" and weights_available(row.weights)):
+    elif _pretrained(recipe, row):
         method, why = "probe", "pretrained weights are at hand, and a fitted head needs minutes, not hours"
     else:
         method, why = "network", "no pretrained weights, so encoder and head learn together"
     reasons.append(f"method = {method}: {why}")
     return method
+
+
+def _pretrained(recipe: Recipe, row: EncoderRow) -> bool:
+    return recipe.weights not in ("auto", "none") or (
+        recipe.weights == "auto" and weights_available(row.weights) is not None
+    )
 
 
 def _head(recipe: Recipe, method: str, reasons: list[str]) -> str:
@@ -137,10 +143,14 @@ def _head(recipe: Recipe, method: str, reasons: list[str]) -> str:
 def _geometry(recipe: Recipe, row: EncoderRow, data: Dataset, shorter_px: int, reasons: list[str]) -> Geometry:
     size = None if recipe.size == "auto" else int(recipe.size)
     geometry = row.geometry(size)
-    if size is None and row.fits_small and shorter_px <= SMALL_PX:
+    small = shorter_px <= SMALL_PX
+    if size is None and small and row.fits_small and not _pretrained(recipe, row):
         geometry = row.geometry(max(8, shorter_px))
     if recipe.size == "auto":
-        reasons.append(f"size = {geometry.size_px} px: the images' shorter side is {shorter_px} px (median)")
+        enlarged = "; enlarged to what the network was made for" if small and geometry.size_px > SMALL_PX else ""
+        reasons.append(
+            f"size = {geometry.size_px} px: the images' shorter side is {shorter_px} px (median){enlarged}"
+        )
     if recipe.fit != "auto" and recipe.fit != geometry.fit:
         fraction = geometry.crop_fraction if recipe.fit == "crop" else 1.0
         geometry = msgspec.structs.replace(geometry, fit=recipe.fit, crop_fraction=fraction)
