@@ -109,6 +109,16 @@ def test_evaluate_matches_classes_by_name(bundle: Path, tmp_path: Path) -> None:
     assert "<html" in (tmp_path / "page.html").read_text()
 
 
+def test_a_manifest_may_lie_elsewhere_than_its_images(bundle: Path, photos: Path, tmp_path: Path) -> None:
+    rows = [f"{path.relative_to(photos)},{path.parent.name}" for path in sorted(photos.rglob("*.jpg"))]
+    (tmp_path / "list.csv").write_text("\n".join(["file,label", *rows]))
+    beside = fieldmark("evaluate", bundle, "list.csv", "--json", cwd=tmp_path)
+    assert beside.returncode == 2 and "--root" in beside.stderr
+    done = fieldmark("evaluate", bundle, "list.csv", "--root", photos, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["test"]["n"] == 36
+
+
 def test_python_gives_the_same_answers(bundle: Path, photos: Path) -> None:
     file = photos / "blue" / "blue-005.jpg"
     answered = fieldmark("predict", bundle, file, "--json", "--top", "1", cwd=bundle.parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -15,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def data_options(function: F) -> F:
-    """DATA, --columns and --strict."""
+    """DATA, --root, --columns and --strict."""
     for option in (
         click.option(
             "--strict", is_flag=True, help="Fail (exit 2) if any image cannot be read, instead of skipping it."
@@ -26,13 +27,18 @@ def data_options(function: F) -> F:
             metavar="NAME=COLUMN",
             help="What a manifest calls a column, as in --columns file=image_path --columns label=species.",
         ),
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path),
+            help="The folder that a manifest's paths start from, where it is not the manifest's own.",
+        ),
         click.argument("data", type=click.Path()),
     ):
         function = option(function)
     return function
 
 
-def read_data(data: str, columns: tuple[str, ...], strict: bool, progress: Progress) -> Dataset:
+def read_data(data: str, root: Path | None, columns: tuple[str, ...], strict: bool, progress: Progress) -> Dataset:
     """The dataset that these options describe. `--columns a=b,c=d` and repeated flags mean the same."""
     from fieldmark.data.reading import read
 
@@ -44,4 +50,4 @@ def read_data(data: str, columns: tuple[str, ...], strict: bool, progress: Progr
                 f"{pair!r} is not NAME=COLUMN", where="--columns", do="write --columns file=image_path,label=species"
             )
         names[name.strip()] = column.strip()
-    return read(data, columns=names or None, strict=strict, progress=progress)
+    return read(data, columns=names or None, root=root, strict=strict, progress=progress)

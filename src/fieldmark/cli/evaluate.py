@@ -31,6 +31,7 @@ from fieldmark.report.thumbnails import thumbnails
 def command(
     bundle: Path,
     data: str,
+    root: Path | None,
     columns: tuple[str, ...],
     strict: bool,
     part: Literal["train", "validation", "test"] | None,
@@ -43,7 +44,7 @@ def command(
     """
     classifier = load(bundle)
     with showing_progress() as progress:
-        dataset = read_data(data, columns, strict, progress)
+        dataset = read_data(data, root, columns, strict, progress)
         evaluation = evaluate(classifier, dataset, part=part, progress=progress)
     report = _as_report(classifier, evaluation)
     if page is not None:

@@ -33,6 +33,7 @@ from fieldmark.report.terminal import headline, summary_lines
 @recipe_options
 def command(
     data: str,
+    root: Path | None,
     columns: tuple[str, ...],
     strict: bool,
     out: Path | None,
@@ -52,7 +53,7 @@ def command(
     recipe = merged_recipe(recipe_file, flags)
     with showing_progress() as progress:
         trained = fieldmark.train(
-            read_data(data, columns, strict, progress),
+            read_data(data, root, columns, strict, progress),
             out=out,
             recipe=recipe,
             canaries=canaries,
