@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.encoder import Encoder
-from fieldmark.encoders.row import EncoderRow
+from fieldmark.encoders.row import SMALL_PX, EncoderRow
 from fieldmark.encoders.whitening import Standardise, sample
 
-SMALL_PX = 64
 WIDTHS = (64, 192, 384, 256, 256)
 
 

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.encoder import Encoder
-from fieldmark.encoders.row import EncoderRow
+from fieldmark.encoders.row import SMALL_PX, EncoderRow
 from fieldmark.encoders.whitening import Standardise, sample
 
-SMALL_PX = 64
 # Maps of the 1 x 1 branch, the 3 x 3 branch (before, after), the 5 x 5 branch (before, after), and after pooling.
 STAGES = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),

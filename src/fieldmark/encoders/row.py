@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 Optimiser = Literal["sgd", "adamw", "muon"]
+SMALL_PX = 64  # up to here, on the shorter side, pictures are small: icons, digits, thumbnails
 
 
 class Build(Protocol):
@@ -33,7 +34,7 @@ class EncoderRow:
     trainable: bool  # has parameters that the training loop can improve
     weights: str | None = None
     optimiser: Optimiser = "sgd"  # that trains it best from scratch
-    fits_small: bool = False  # can be built for images of 8 to 64 px as they are, without enlarging them
+    fits_small: bool = False  # can be built for images of 8 to SMALL_PX as they are, without enlarging them
 
 
 ENCODERS: Table[EncoderRow] = Table.folder("model", "fieldmark.encoders")

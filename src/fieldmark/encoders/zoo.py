@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.architectures import ROWS, Architecture
 from fieldmark.encoders.encoder import Encoder
-from fieldmark.encoders.row import ENCODERS, EncoderRow
+from fieldmark.encoders.row import ENCODERS, SMALL_PX, EncoderRow
 from fieldmark.encoders.small_images import keep_size
 from fieldmark.errors import UsageError
 from fieldmark.table import unknown_name
@@ -29,7 +29,6 @@ _OPERATORS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _FIT: dict[str, Literal["crop", "pad", "squash"]] = {"center": "crop", "squash": "squash", "border": "pad"}
-_SMALL_PX = 64
 
 
 def zoo_names() -> tuple[str, ...]:
@@ -118,7 +117,7 @@ def _geometry(name: str, size_px: int | None) -> Geometry:
     settings = _settings(name)
     own_px = max(settings.input_size[1:])
     size_px = size_px or own_px
-    whole = size_px <= _SMALL_PX and size_px != own_px
+    whole = size_px <= SMALL_PX and size_px != own_px
     return Geometry(
         size_px=size_px,
         fit=_FIT[settings.crop_mode],
@@ -130,7 +129,7 @@ def _geometry(name: str, size_px: int | None) -> Geometry:
 def _create(name: str, size_px: int) -> nn.Module:
     settings = _settings(name)
     fixed = settings.fixed_input_size and tuple(settings.input_size[1:]) != (size_px, size_px)
-    known = _known(name) if size_px <= _SMALL_PX else None
+    known = _known(name) if size_px <= SMALL_PX else None
     patches = {"patch_size": known.patch_px or None, "window_size": known.window or None} if known else {}
     try:
         network: nn.Module = timm.create_model(

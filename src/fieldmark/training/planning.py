@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from fieldmark.cores import available_cores
 from fieldmark.data.dataset import Task
-from fieldmark.encoders.row import Optimiser
+from fieldmark.encoders.row import SMALL_PX, Optimiser
 from fieldmark.errors import UsageError
 from fieldmark.training.balances import BALANCES
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
 
-SMALL_PX = 64  # up to here pictures are icons and digits: shifted by pixels instead of cropped and resized
 UNEVEN = 10.0  # from here on rare classes get a margin
 SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
 LOOKED_AT = 1000  # images that tell whether all are grey
@@ -98,7 +97,7 @@ def all_grey(pixels: NDArray[np.uint8]) -> bool:
 
 
 def _crop(size_px: int) -> tuple[float, str]:
-    if size_px <= SMALL_PX:
+    if size_px <= SMALL_PX:  # a crop of so few pixels, resized, is mostly blur
         return 1.0, f"{size_px} px images are shifted instead"
     return 0.35, "keeps most objects whole"
 
