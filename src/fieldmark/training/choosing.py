@@ -14,36 +14,23 @@ import numpy as np
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.building import encoder_row
-from fieldmark.encoders.row import EncoderRow
+from fieldmark.encoders.row import SMALL_PX, EncoderRow
 from fieldmark.encoders.weights import weights_available
 from fieldmark.errors import UsageError
 from fieldmark.heads.row import HEADS
 from fieldmark.table import unknown_name
 from fieldmark.training.balances import BALANCES
 from fieldmark.training.losses import LOSSES
+from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
 
-SMALL_PX = 64  # shorter side up to which a picture is small: a network of its own beats one made for photos
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
 DEFAULT_FOLDS = 5
 # Beyond so many, a larger part only narrows an interval that is narrow already, and training goes without.
 ENOUGH_TO_CHOOSE, ENOUGH_TO_TEST = 5_000, 10_000
-LOOP_FIELDS = (
-    "epochs",
-    "batch",
-    "optimiser",
-    "learning_rate",
-    "weight_decay",
-    "warmup",
-    "loss",
-    "label_smoothing",
-    "balance",
-    "prior",
-    "flip",
-    "mirror",
-    "crop_scale",
-    "patience",
-    "precision",
+# What recipe and plan have in common are settings of the loop; seed and threads serve a probe as well.
+LOOP_FIELDS = tuple(
+    name for name in Recipe.__struct_fields__ if name in Plan.__struct_fields__ and name not in ("seed", "threads")
 )
 
 
