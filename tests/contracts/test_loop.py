@@ -213,6 +213,21 @@ def test_a_budget_for_next_to_nothing_is_refused(tmp_path):
         fit(make.network(), make.job(tmp_path, deadline=time.monotonic()), make.PLAN)
 
 
+def test_a_budget_knows_before_the_first_epochs_end_what_testing_will_take(tmp_path, monkeypatch):
+    kept_back = []
+
+    def affordable(pace, step, *, scoring_s, per_epoch, after_s):
+        kept_back.append((step < per_epoch, scoring_s, after_s))
+        raise Stopped
+
+    monkeypatch.setattr("fieldmark.training.schedule.Pace.affordable", affordable)
+    job = make.job(tmp_path, images=6000, deadline=time.monotonic() + 1.0)
+    with pytest.raises(Stopped):
+        fit(make.network(), job, changed(batch=1))
+    ((within_the_first, scoring_s, after_s),) = kept_back
+    assert within_the_first and scoring_s > 0 and after_s >= scoring_s
+
+
 def test_the_process_is_left_as_it_was(tmp_path):
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     fit(make.network(), make.job(tmp_path), changed(threads=threads + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from dataclasses import replace as with_rows
 
 import torch
 from accelerate import Accelerator
@@ -22,7 +23,7 @@ from fieldmark.training.objective import objective
 from fieldmark.training.plan import Plan
 from fieldmark.training.running import Run, begin_or_resume
 from fieldmark.training.schedule import Pace, Refits, position, rate, refit
-from fieldmark.training.scoring import score
+from fieldmark.training.scoring import SCORING_BATCH, score
 
 FEWEST_STEPS = 10  # a budget that allows fewer is refused
 
@@ -60,7 +61,7 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         per_epoch = batches.per_epoch
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
         pace = None if job.deadline is None else Pace(job.deadline, run.step)
-        began, scoring_s = (time.monotonic(), run.step), 0.0
+        began, scoring_s = (time.monotonic(), run.step), _scoring_time(network, job, plan)
 
         while run.step < refits[-1][1] and not run.tired:
             generator = torch.manual_seed(seed_of(plan.seed, run.step))  # dropout draws from it too
@@ -105,6 +106,15 @@ def _accelerator(precision: str) -> Accelerator:
     # One process may train several networks; accelerate keeps the first one's precision for all unless told.
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision)
+
+
+def _scoring_time(network: Network, job: Job, plan: Plan) -> float:
+    """Seconds that a scoring will take, judged by a few images: a slow network may not reach an epoch's end in time
+    to learn it there. 0 where no budget asks."""
+    if job.deadline is None:
+        return 0.0
+    some = job.validation[:SCORING_BATCH]
+    return score(network, with_rows(job, validation=some), plan.score).seconds * len(job.validation) / len(some)
 
 
 def _refitted(refits: Refits, pace: Pace, run: Run, job: Job, scoring_s: float, per_epoch: int) -> Refits:
