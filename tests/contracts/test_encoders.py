@@ -31,7 +31,7 @@ SMALL_PX = 32
 TOLERANCE = 1e-4
 # Two images must differ by this many tolerances, or agreement would prove nothing.
 APART = 100
-# Deep networks with random norms say nearly the same of everything; still several tolerances apart.
+# Photo networks on 32 px, with random norms, say nearly the same of everything; still several tolerances apart.
 APART_DEEP = 5
 
 # timm's own miniatures stand for their families in every run, nets that people use at their own size in the slow one.
@@ -137,7 +137,7 @@ def test_embeds(name, size_px):
     assert embedding.dtype == torch.float32
     assert torch.isfinite(embedding).all()
     apart = [_gap(embedding[i], embedding[j]) for i in range(len(embedding)) for j in range(i)]
-    enough = APART_DEEP if name in DEEP else APART
+    enough = APART_DEEP if name in DEEP and size_px == SMALL_PX else APART
     assert min(apart) > enough * TOLERANCE * _scale(embedding)
 
 
