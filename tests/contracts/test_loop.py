@@ -21,7 +21,7 @@ from fieldmark.training.network import Network
 from fieldmark.training.objective import objective
 from fieldmark.training.plan import Plan
 from fieldmark.training.scoring import score
-from fieldmark.training.winograd import FEWEST_IMAGES
+from fieldmark.training.winograd import FEWEST_TILES
 
 plans = pytest.mark.parametrize(
     "changes",
@@ -218,7 +218,7 @@ def test_layers_that_winograd_suits_give_the_same_bytes_twice(tmp_path):
         layers = nn.Conv2d(3, 64, 1), nn.Conv2d(64, 64, 3, padding=1), nn.AdaptiveMaxPool2d(1), nn.Flatten()
         encoder = nn.Sequential(*layers)
         network = Network(encoder, nn.Linear(64, 3))
-        fit(network, make.job(tmp_path / run, images=600), changed(batch=FEWEST_IMAGES, threads=2))
+        fit(network, make.job(tmp_path / run, images=600), changed(batch=FEWEST_TILES, threads=2))
         trained.append(make.weights(network))
     assert trained[0] == trained[1]
 

@@ -1,9 +1,8 @@
-"""3 x 3 convolutions of small maps with a third of the multiplications, forward and backward, on a processor.
+"""3 x 3 convolutions with a quarter of the multiplications, forward and backward, on a processor.
 
 Lavin and Gray 2016, F(4 x 4, 3 x 3): a tile of 6 x 6 inputs gives 4 x 4 outputs for 36 multiplications a pair of
-channels instead of 144. The transforms are linear along each side, so for a map of known size they are one small
-matrix a side, borders included, and the whole convolution is matrix products. oneDNN, which torch calls, has this for
-inference at most.
+channels instead of 144. The transforms are linear along each side, so all of it is matrix products. oneDNN, which
+torch calls, has this for inference at most.
 """
 
 from __future__ import annotations
@@ -18,8 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 OUTPUTS, TILE = 4, 6  # px of a tile's side, after and before
-# Beyond these the transforms, which grow with the square of the side and with each channel, cost what products save.
-LARGEST_SIDE, FEWEST_CHANNELS, FEWEST_IMAGES = 16, 64, 128
+# With fewer, transforms, which grow with each channel, cost what products save, which grow with each pair of them.
+FEWEST_CHANNELS, FEWEST_TILES = 64, 128
+# Whole maps are transformed by matrices that know their borders, up to this side and from so many images on. Others
+# are cut into tiles first: copied more than twice, but then transformed without multiplying by noughts.
+LARGEST_WHOLE, FEWEST_WHOLE = 16, 256
 
 _INPUT = (
     (4, 0, -5, 0, 1, 0),
@@ -73,9 +75,9 @@ def _suits(module: nn.Conv2d) -> bool:
 
 
 def _forward(module: nn.Conv2d, maps: Tensor) -> Tensor:
-    small = len(maps) >= FEWEST_IMAGES and max(maps.shape[2:]) <= LARGEST_SIDE
+    down, across = (-(-side // OUTPUTS) for side in maps.shape[2:])
     exact = maps.dtype == torch.float32 and maps.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    if not (small and exact):
+    if not exact or len(maps) * down * across < FEWEST_TILES:
         return functional.conv2d(maps, module.weight, module.bias, padding=1)
     convolved = convolve(maps, module.weight)
     return convolved if module.bias is None else convolved + module.bias[:, None, None]
@@ -84,26 +86,67 @@ def _forward(module: nn.Conv2d, maps: Tensor) -> Tensor:
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor) -> Tensor:
-        (down_in, down_out), (across_in, across_out) = map(_transforms, maps.shape[2:])
-        tiles = _transform(_images_inside(maps), down_in, across_in)
+        tiles = _into_tiles(maps)
         ctx.save_for_backward(tiles, weight)
-        ctx.size = maps.shape[2:]
-        return _images_first(_transform(_products(tiles, _kernels(weight)), down_out, across_out))
+        return _out_of_tiles(_products(tiles, _kernels(weight)), maps.shape)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:
         tiles, weight = ctx.saved_tensors
-        (down_in, down_out), (across_in, across_out) = map(_transforms, ctx.size)
-        products = _transform(_images_inside(gradient), down_out.T, across_out.T)
-        into_weight = _into_weight(tiles, products)
+        into_weight = _into_kernels(tiles, _back_into_tiles(gradient))
         if not ctx.needs_input_grad[0]:
             return None, into_weight
-        into_tiles = _products(products, _kernels(weight).transpose(2, 3))
-        return _images_first(_transform(into_tiles, down_in.T, across_in.T)), into_weight
+        # What a pixel gave to its neighbours comes back from them: the same convolution, turned by half a circle.
+        turned = weight.flip(2, 3).transpose(0, 1)
+        return _out_of_tiles(_products(_into_tiles(gradient), _kernels(turned)), gradient.shape), into_weight
+
+
+def _whole(shape: torch.Size) -> bool:
+    return shape[0] >= FEWEST_WHOLE and max(shape[2:]) <= LARGEST_WHOLE
+
+
+def _into_tiles(maps: Tensor) -> Tensor:
+    """[N, C, H, W] -> transformed tiles [6 T, 6 U, rows, C]: T and U tiles down and across, a row an image; or T and
+    U 1, and a row a tile."""
+    if _whole(maps.shape):
+        (down, _), (across, _) = map(_with_borders, maps.shape[2:])
+        return _transform(maps.permute(2, 3, 0, 1).contiguous(), down, across)
+    height, width = maps.shape[2:]
+    padded = functional.pad(maps.permute(0, 2, 3, 1), (0, 0, 1, 1 + -width % OUTPUTS, 1, 1 + -height % OUTPUTS))
+    cut = padded.unfold(1, TILE, OUTPUTS).unfold(2, TILE, OUTPUTS).permute(4, 5, 0, 1, 2, 3)
+    matrix = torch.tensor(_INPUT, dtype=torch.float32)
+    return _transform(cut.reshape(TILE, TILE, -1, maps.shape[1]), matrix, matrix)
+
+
+def _out_of_tiles(products: Tensor, shape: torch.Size) -> Tensor:
+    """[6 T, 6 U, rows, D] -> [N, D, H, W], channels last in memory; `shape` gives N, H and W."""
+    images, _, height, width = shape
+    if _whole(shape):
+        (_, down), (_, across) = map(_with_borders, (height, width))
+        maps = _transform(products, down, across).permute(2, 0, 1, 3)
+    else:
+        matrix = torch.tensor(_OUTPUT, dtype=torch.float32)
+        blocks = _transform(products, matrix, matrix)
+        tiles = images, -(-height // OUTPUTS), -(-width // OUTPUTS)
+        placed = blocks.view(OUTPUTS, OUTPUTS, *tiles, -1).permute(2, 3, 0, 4, 1, 5)
+        maps = placed.reshape(images, tiles[1] * OUTPUTS, tiles[2] * OUTPUTS, -1)[:, :height, :width]
+    return maps.contiguous().permute(0, 3, 1, 2)
+
+
+def _back_into_tiles(gradient: Tensor) -> Tensor:
+    """What `_out_of_tiles` gave [N, D, H, W] for, [6 T, 6 U, rows, D]: its transpose."""
+    height, width = gradient.shape[2:]
+    if _whole(gradient.shape):
+        (_, down), (_, across) = map(_with_borders, (height, width))
+        return _transform(gradient.permute(2, 3, 0, 1).contiguous(), down.T, across.T)
+    padded = functional.pad(gradient.permute(0, 2, 3, 1), (0, 0, 0, -width % OUTPUTS, 0, -height % OUTPUTS))
+    cut = padded.unfold(1, OUTPUTS, OUTPUTS).unfold(2, OUTPUTS, OUTPUTS).permute(4, 5, 0, 1, 2, 3)
+    matrix = torch.tensor(_OUTPUT, dtype=torch.float32).T
+    return _transform(cut.reshape(OUTPUTS, OUTPUTS, -1, gradient.shape[1]), matrix, matrix)
 
 
 @cache
-def _transforms(side: int) -> tuple[Tensor, Tensor]:
+def _with_borders(side: int) -> tuple[Tensor, Tensor]:
     """Along one side of `side` px: [6 T, side] from pixels to T tiles, and [side, 6 T] back; rows by place in the
     tile, then by tile. Pixels beyond the border are zero, so they have no column."""
     tiles = -(-side // OUTPUTS)
@@ -118,21 +161,11 @@ def _transforms(side: int) -> tuple[Tensor, Tensor]:
     return into.reshape(TILE * tiles, side), back.reshape(side, TILE * tiles)
 
 
-def _images_inside(maps: Tensor) -> Tensor:
-    """[N, C, H, W] -> [H, W, N, C], so that every product below runs over whole memory."""
-    return maps.permute(2, 3, 0, 1).contiguous()
-
-
-def _images_first(maps: Tensor) -> Tensor:
-    """[H, W, N, C] -> [N, C, H, W], channels last in memory."""
-    return maps.permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
-
-
 def _transform(maps: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """[H, W, N, C] by matrices [H', H] and [W', W] -> [H', W', N, C]."""
-    height, width, images, channels = maps.shape
-    lines = (down @ maps.reshape(height, -1)).view(len(down), width, images * channels)
-    return torch.matmul(across, lines).view(len(down), len(across), images, channels)
+    """[H, W, rows, C] by matrices [H', H] and [W', W] -> [H', W', rows, C]."""
+    height, width, rows, channels = maps.shape
+    lines = (down @ maps.reshape(height, -1)).view(len(down), width, rows * channels)
+    return torch.matmul(across, lines).view(len(down), len(across), rows, channels)
 
 
 def _kernels(weight: Tensor) -> Tensor:
@@ -142,17 +175,17 @@ def _kernels(weight: Tensor) -> Tensor:
 
 
 def _products(tiles: Tensor, kernels: Tensor) -> Tensor:
-    """Tiles [6 T, 6 U, N, C] by kernels [6, 6, C, D] -> [6 T, 6 U, N, D]."""
-    down, across, images, channels = tiles.shape
+    """Tiles [6 T, 6 U, rows, C] by kernels [6, 6, C, D] -> [6 T, 6 U, rows, D]."""
+    down, across, rows, channels = tiles.shape
     shape = (TILE, down // TILE, TILE, across // TILE, channels, kernels.shape[3])
     repeated = kernels[:, None, :, None].expand(shape).reshape(-1, *shape[4:])
-    return torch.bmm(tiles.view(-1, images, channels), repeated).view(down, across, images, -1)
+    return torch.bmm(tiles.view(-1, rows, channels), repeated).view(down, across, rows, -1)
 
 
-def _into_weight(tiles: Tensor, products: Tensor) -> Tensor:
-    """The gradient [D, C, 3, 3] from tiles [6 T, 6 U, N, C] and products' gradients [6 T, 6 U, N, D]."""
-    down, across, images, channels = tiles.shape
-    each = torch.bmm(tiles.view(-1, images, channels).transpose(1, 2), products.view(-1, images, products.shape[3]))
-    kernels = each.view(TILE, down // TILE, TILE, across // TILE, channels, -1).sum((1, 3))
+def _into_kernels(tiles: Tensor, gradients: Tensor) -> Tensor:
+    """The gradient [D, C, 3, 3] from tiles [6 T, 6 U, rows, C] and products' gradients [6 T, 6 U, rows, D]."""
+    down, across, rows, channels = tiles.shape
+    each = torch.bmm(tiles.view(-1, rows, channels).transpose(1, 2), gradients.view(-1, rows, gradients.shape[3]))
+    summed = each.view(TILE, down // TILE, TILE, across // TILE, channels, -1).sum((1, 3))
     kernel = torch.tensor(_KERNEL)
-    return torch.einsum("ui,vj,uvcd->dcij", kernel, kernel, kernels)
+    return torch.einsum("ui,vj,uvcd->dcij", kernel, kernel, summed)
