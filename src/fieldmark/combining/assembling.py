@@ -15,8 +15,11 @@ from fieldmark.errors import BundleError
 
 
 def assemble(members: Sequence[Member], rule: Rule, task: Task, *, embedding_sizes: Sequence[int]) -> bytes:
-    """ONNX bytes: `pixels` uint8 [N, side, side, 3] -> `embedding` float32 [N, D], `logits` float32 [N, C];
-    `embedding_sizes` are those of the members. The same members and rule give the same bytes. BundleError for graphs of different opsets."""
+    """ONNX bytes: `pixels` uint8 [N, side, side, 3] -> `embedding` float32 [N, D], `logits` float32 [N, C].
+
+    `embedding_sizes` are those of the members. The same members and rule give the same bytes. BundleError for graphs
+    of different opsets.
+    """
     written = rule.write(members, task)
     side = members[0].side_px
     embedding_size = rule.embedding([np.empty((0, size), np.float32) for size in embedding_sizes]).shape[1]
@@ -56,5 +59,3 @@ def _opsets(models: Sequence[onnx.ModelProto]) -> list[onnx.OperatorSetIdProto]:
                     do="train the older bundle again with this version of Fieldmark",
                 )
     return [helper.make_opsetid(domain, version) for domain, version in sorted(versions.items())]
-
-

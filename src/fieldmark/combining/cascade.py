@@ -121,13 +121,11 @@ def fit(evidence: Evidence) -> tuple[Rule, tuple[str, ...]]:
     return Cascade(threshold=threshold), (why,)
 
 
-def least_threshold(
-    sure: Floats, small: Floats, large: Floats, *, within: float
-) -> float:
-    """The lowest threshold on `sure` [N] from which on, upwards, no threshold loses more than `within` of what `large`
-    has right; halfway between two values of `sure`. `small` and `large` [N] are an image's weight where the answer is
-    right and 0 where it is not. Returns 0 where no image needs the large one, ALWAYS where every one does. From there
-    on, and not the lowest that happens to do: that would be luck."""
+def least_threshold(sure: Floats, small: Floats, large: Floats, *, within: float) -> float:
+    """The lowest threshold on `sure` [N] from which on, upwards, no threshold loses more than `within` of what the
+    large one has right; halfway between two values of `sure`. `small` and `large` [N] are an image's weight where the
+    answer is right, and 0 where it is not. Returns 0 where no image needs the large one, ALWAYS where every one does.
+    From there on, and not the lowest that happens to do: that would be luck."""
     order = np.argsort(sure, kind="stable")
     ranked = sure[order]
     # right[k]: images right where the k least sure ones go to the large one.

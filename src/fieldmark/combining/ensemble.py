@@ -61,9 +61,7 @@ class Ensemble:
         if task == "multi":  # log p - log(1 - p), each from its own sum, so that neither end is rounded away
             nodes.append(helper.make_node("Sub", ["mean/present", "mean/absent"], ["mean/logits"]))
         logits = "mean/present" if task == "single" else "mean/logits"
-        return Fragment(
-            nodes=tuple(nodes), constants=tuple(constants), embedding="mean/embedding", logits=logits
-        )
+        return Fragment(nodes=tuple(nodes), constants=tuple(constants), embedding="mean/embedding", logits=logits)
 
 
 def _log_probability(logits: str, side: str, task: Task, out: str) -> Nodes:
@@ -123,7 +121,7 @@ def fit_weights(true: Floats, counts: Floats) -> Floats:
 
 
 def _gain_out_of_fold(true: Floats, counts: Floats, fold: NDArray[np.int64]) -> Estimate:
-    """What fitted weights add to an image's mean log-likelihood over equal ones, where the image had no say in them."""
+    """What fitted weights add to an image's log-likelihood over equal ones, where the image had no say in them."""
     gain = np.zeros(true.shape[1])
     for name in np.unique(fold[fold >= 0]):
         weights = fit_weights(true[:, fold != name], counts[fold != name])

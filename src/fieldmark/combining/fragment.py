@@ -118,13 +118,9 @@ def log_mean(prefix: str, logs: Sequence[str], weights: Sequence[float], out: st
     """`out` = log of the weighted mean of exp(`logs`), two or more tensors of one shape; the largest is taken out
     first, so that a probability too small for float32 does not become log 0."""
     count = range(len(logs))
-    constants = tuple(
-        constant(f"{prefix}weight-{at}", np.log(np.float32(max(weights[at], 1e-30)))) for at in count
-    )
+    constants = tuple(constant(f"{prefix}weight-{at}", np.log(np.float32(max(weights[at], 1e-30)))) for at in count)
     nodes = [
-        *(
-            helper.make_node("Add", [logs[at], f"{prefix}weight-{at}"], [f"{prefix}weighted-{at}"]) for at in count
-        ),
+        *(helper.make_node("Add", [logs[at], f"{prefix}weight-{at}"], [f"{prefix}weighted-{at}"]) for at in count),
         helper.make_node("Max", [f"{prefix}weighted-{at}" for at in count], [f"{prefix}largest"]),
         *(
             helper.make_node("Sub", [f"{prefix}weighted-{at}", f"{prefix}largest"], [f"{prefix}less-{at}"])

@@ -47,8 +47,8 @@ def _said(
     why = "as every member's" if same else "the least that gives each member as many pixels as it was made for"
     said = [f"input = {whole.size_px} px, {whole.fit}, {whole.filter}: {why}"]
     said += [
-        f"{name} gets {own.size_px} px of them, resized inside the graph ({own.filter}); it learnt from pictures that "
-        "were resized once"
+        f"{name} gets {own.size_px} px of them, resized inside the graph ({own.filter}); it learnt from pictures "
+        "that were resized once"
         for name, own in zip(names, inner)
         if (own.size_px, own.crop_fraction) != (whole.size_px, 1.0)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fieldmark.report.comparison import Beside, Comparison
 from fieldmark.report.wording import hundredths, wording
@@ -10,11 +10,11 @@ from fieldmark.report.wording import hundredths, wording
 
 def verdict(kind: str, comparison: Comparison) -> tuple[str, ...]:
     """Notes for a person; empty where the combination is worth its work."""
-    whole, *members = comparison.rows
-    return tuple(_of_cascade(whole, members) if kind == "cascade" else _of_ensemble(comparison.measure, members))
+    members = comparison.rows[1:]
+    return tuple(_of_cascade(*members) if kind == "cascade" else _of_ensemble(comparison.measure, members))
 
 
-def _of_ensemble(measure: str, members: list[Beside]) -> Iterator[str]:
+def _of_ensemble(measure: str, members: Sequence[Beside]) -> Iterator[str]:
     best = max(members, key=lambda member: member.figure.value or 0.0)
     gain = best.difference
     if gain is None or gain.value is None or gain.low is None or gain.high is None or gain.low > 0:
@@ -25,12 +25,11 @@ def _of_ensemble(measure: str, members: list[Beside]) -> Iterator[str]:
     )
 
 
-def _of_cascade(whole: Beside, members: list[Beside]) -> Iterator[str]:
-    small, large = members
-    if whole.latency_ms[0] >= large.latency_ms[0]:
+def _of_cascade(small: Beside, large: Beside) -> Iterator[str]:
+    asked = large.needed.value or 0.0
+    mean_ms = small.latency_ms[0] + asked * large.latency_ms[0]
+    if mean_ms >= large.latency_ms[0]:
         yield (
-            f"the cascade saves no time here: {whole.latency_ms[0]:.1f} ms for a usual image, and {large.name} alone "
-            f"takes {large.latency_ms[0]:.1f} ms"
+            f"the cascade saves no time here: {small.name} takes {small.latency_ms[0]:.1f} ms, and {large.name}, "
+            f"{large.latency_ms[0]:.1f} ms by itself, is asked about {hundredths(asked)} in 100 test images"
         )
-    elif small.needed.value and large.needed.value is not None:
-        yield f"{hundredths(large.needed.value)} in 100 test images needed {large.name}"

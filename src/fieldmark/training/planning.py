@@ -20,6 +20,8 @@ from fieldmark.training.precision import Precision, fastest_precision
 UNEVEN = 10.0  # from here on rare classes get a margin
 SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
 LOOKED_AT = 1000  # images that tell whether all are grey
+# Of the loss, and of the answers: T = 4 with nine tenths for the teacher, as most comparisons since have it.
+TEACHER_SHARE, TEACHER_TEMPERATURE = 0.9, 4.0
 V = TypeVar("V")
 
 
@@ -67,7 +69,9 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             warmup=recipe.warmup,
             average=0.05 if pretrained else 0.0,
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
-            label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
+            label_smoothing=settle("label smoothing", recipe.label_smoothing, *_label_smoothing(recipe.teacher)),
+            teacher=recipe.teacher,
+            **_teaching(recipe.teacher, choices),
             balance=balance,
             prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
             score=_score(job.data.task, uneven),
@@ -100,6 +104,20 @@ def _crop(size_px: int) -> tuple[float, str]:
     if size_px <= SMALL_PX:  # a crop of so few pixels, resized, is mostly blur
         return 1.0, f"{size_px} px images are shifted instead"
     return 0.35, "keeps most objects whole"
+
+
+def _label_smoothing(teacher: str) -> tuple[float, str]:
+    return (0.1, "Szegedy et al. 2016") if teacher == "none" else (0.0, "the teacher's answers are soft already")
+
+
+def _teaching(teacher: str, choices: list[str]) -> dict[str, float]:
+    if teacher == "none":
+        return {}
+    choices.append(
+        f"teacher share = {TEACHER_SHARE:g}, temperature = {TEACHER_TEMPERATURE:g}: usual for distillation (Hinton "
+        "et al. 2015; Tian et al. 2020); asked once for each image and once for its mirror image"
+    )
+    return {"teacher_share": TEACHER_SHARE, "teacher_temperature": TEACHER_TEMPERATURE}
 
 
 def _balance(uneven: float) -> tuple[str, str]:

@@ -99,6 +99,7 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
         parity=parity,
         canaries=(),
         versions=versions(),
+        parents=learned.parents,
     )
     pictures = draw(folder, job.choice.geometry) + _own_photos(job, folder, wishes)
     seal(folder, manifest)
