@@ -1,4 +1,4 @@
-"""Tiny bundles that disagree, and labelled files on which one of them is nearly always right."""
+"""Tiny bundles that disagree, and labelled files on which the second is right where the first is not sure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from PIL import Image
 import makers_bundle as make
 from fieldmark.bundle.schema import Decision
 from fieldmark.data.geometry import Geometry
-from fieldmark.inference.classifier import Classifier, load
+from fieldmark.inference.classifier import load
 
 TURNED = ("wolf", "cat", "dog")  # makers_bundle's classes in another order
+SURE = 0.75
 PARTS = {"train": 12, "validation": 80, "test": 60}
 
 
@@ -47,19 +48,21 @@ def pair(folder: Path, **changes: object) -> list[Path]:
     return [first, member(folder, "large", **{"seed": 2, "temperature": 0.7, **changes})]
 
 
-def labelled(folder: Path, oracle: Classifier | Path, parts: dict[str, int] | None = None) -> Path:
-    """A manifest of pictures, of which nine in ten bear the labels that `oracle` gives."""
-    knows = oracle if isinstance(oracle, Classifier) else load(oracle)
-    manifest = knows.bundle.manifest
-    random = np.random.default_rng(0)
+def labelled(folder: Path, members: Sequence[Path], parts: dict[str, int] | None = None) -> Path:
+    """A manifest of pictures. Nine in ten bear the label that the first member gives where it is sure, and that of
+    the second where the first is not."""
+    small, large = map(load, members)
+    manifest, random = large.bundle.manifest, np.random.default_rng(0)
     (folder / "images").mkdir(parents=True)
     rows = [f"file,{'label' if manifest.task == 'single' else 'labels'},split"]
     number = 0
     for part, count in (parts or PARTS).items():
         for _ in range(count):
             file = folder / "images" / f"{number}.png"
-            Image.fromarray(make.pictures(1, 32, seed=number)[0]).save(file)
-            labels: Sequence[str] = knows.predict(file).labels
+            Image.fromarray(make.pictures(1, 16, seed=number)[0]).save(file)
+            first, second = small.predict(file), large.predict(file)
+            sure = manifest.task == "single" and first.probabilities.max() >= SURE
+            labels: Sequence[str] = first.labels if sure else second.labels
             if random.random() < 0.1 or (part == "train" and number < len(manifest.classes)):
                 labels = (manifest.classes[number % len(manifest.classes)],)
             rows.append(f"images/{number}.png,{'|'.join(labels)},{part}")

@@ -23,6 +23,7 @@ from fieldmark.combining.row import COMBINATIONS
 from fieldmark.combining.run import combine
 from fieldmark.data.fingerprint import fingerprint
 from fieldmark.data.geometry import Geometry, apply, resampling
+from fieldmark.data.loading import load_file
 from fieldmark.data.reading import read
 from fieldmark.errors import BundleError, DataError, ParityError, UnknownName, UsageError
 from fieldmark.evaluation.evaluate import evaluate
@@ -54,7 +55,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def put_together(tmp_path: Path, kind: str, **changes: object) -> run.Combined:
     members = combining.pair(tmp_path, **changes)
-    return combine(members, combining.labelled(tmp_path / "data", members[1]), kind=kind, out=tmp_path / "whole")
+    return combine(members, combining.labelled(tmp_path / "data", members), kind=kind, out=tmp_path / "whole")
+
+
+def shown(folder: Path, geometry: Geometry) -> np.ndarray:
+    """Forty of the test images, as the whole sees them."""
+    return np.stack([load_file(folder / "data" / "images" / f"{number}.png", geometry) for number in range(110, 150)])
 
 
 def said_apart(folder: Path, name: str, images: np.ndarray, whole: Geometry, classes: tuple[str, ...]) -> np.ndarray:
@@ -82,7 +88,7 @@ def test_the_whole_is_a_bundle_that_answers_as_its_members(tmp_path, quick, kind
     assert manifest.parity.n > 40 and manifest.parity.largest_gap < 1e-4
     assert [each.name for each in manifest.parents] == ["small", "large"]
 
-    pixels = make.pictures(40, manifest.geometry.size_px, seed=7)
+    pixels = shown(tmp_path, manifest.geometry)
     both = np.stack(
         [said_apart(tmp_path, name, pixels, manifest.geometry, manifest.classes) for name in ("small", "large")]
     )
@@ -108,7 +114,7 @@ def test_the_whole_is_a_bundle_that_answers_as_its_members(tmp_path, quick, kind
 def test_an_answer_does_not_depend_on_its_batch(tmp_path, quick, kind):
     put_together(tmp_path, kind, size_px=24)
     whole = load(tmp_path / "whole")
-    pixels = make.pictures(30, 24, seed=9)
+    pixels = shown(tmp_path, whole.bundle.manifest.geometry)[:30]
     embedding, logits = whole.run(pixels)
     for single, (one_embedding, one) in enumerate(whole.run(pixels[at : at + 1]) for at in range(30)):
         np.testing.assert_allclose(one[0], logits[single], atol=1e-4)
@@ -213,7 +219,7 @@ def test_a_graph_that_answers_otherwise_is_not_shipped(tmp_path, monkeypatch, ki
 def test_members_that_do_not_fit(tmp_path, changes, word):
     first = combining.member(tmp_path, "small", seed=1)
     second = combining.member(tmp_path, "large", **{"seed": 2, **changes})
-    data = combining.labelled(tmp_path / "data", first)
+    data = combining.labelled(tmp_path / "data", [first, first])
     with pytest.raises(UsageError, match=word):
         combine([first, second], data, kind="ensemble", out=tmp_path / "whole")
     assert not (tmp_path / "whole").exists()
@@ -222,7 +228,7 @@ def test_members_that_do_not_fit(tmp_path, changes, word):
 def test_words_that_do_not_fit(tmp_path, quick):
     small, large = combining.pair(tmp_path)
     third = combining.member(tmp_path, "third", seed=3)
-    data = combining.labelled(tmp_path / "data", small)
+    data = combining.labelled(tmp_path / "data", [small, small])
     out = tmp_path / "whole"
     with pytest.raises(UsageError, match="no effect"):
         combine([small, large], data, kind="ensemble", out=out, within=0.01)
@@ -242,11 +248,12 @@ def test_words_that_do_not_fit(tmp_path, quick):
 
 def test_images_that_cannot_be_read_are_left_out_and_told(tmp_path, quick):
     members = combining.pair(tmp_path)
-    data = combining.labelled(tmp_path / "data", members[1])
+    data = combining.labelled(tmp_path / "data", members)
     for number in (20, 130):  # one to fit by, one to test with
         file = tmp_path / "data" / "images" / f"{number}.png"
-        whole = file.read_bytes()
-        file.write_bytes(whole[: len(whole) // 2])
+        broken = bytearray(file.read_bytes())
+        broken[len(broken) // 2] ^= 0xFF  # seen when it is decoded, and not before
+        file.write_bytes(broken)
     report = combine(members, data, kind="ensemble", out=tmp_path / "whole").report
     assert report.validation.n == 79 and report.test.n == 59
     assert [file for file, _ in report.test.skipped] == ["images/130.png"]
@@ -259,14 +266,14 @@ def test_graphs_of_different_opsets_are_refused(tmp_path):
     for used in model.opset_import:
         used.version = 16
     older = make.write_bundle(tmp_path / "older", encoded_graph=model.SerializeToString(), name="older")
-    data = combining.labelled(tmp_path / "data", small)
+    data = combining.labelled(tmp_path / "data", [small, small])
     with pytest.raises(BundleError, match="different versions"):
         combine([small, older], data, kind="ensemble", out=tmp_path / "whole")
 
 
 def test_nothing_left_to_judge_by(tmp_path):
     members = combining.pair(tmp_path)
-    data = combining.labelled(tmp_path / "data", members[1], {"train": 40, "test": 20})
+    data = combining.labelled(tmp_path / "data", members, {"train": 40, "test": 20})
     taken = [
         make.write_bundle(
             tmp_path / f"{name}.taken",

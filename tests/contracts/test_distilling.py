@@ -16,7 +16,7 @@ from PIL import Image
 import makers_bundle
 import makers_training as make
 from fieldmark.bundle.schema import Decision, Weights
-from fieldmark.errors import BundleError, UsageError
+from fieldmark.errors import BundleError, DataError, UsageError
 from fieldmark.inference.classifier import load
 from fieldmark.training import distilling
 from fieldmark.training.choosing import choose
@@ -95,7 +95,7 @@ def test_a_student_comes_nearer_to_its_teacher(tmp_path, task):
     apart = []
     for name, steps in (("taught", taught_by(teacher, epochs=12)), ("alone", make.PLAN)):
         job, network = job_of_files(tmp_path / name, task=task), make.network()
-        fit(network, job, steps)
+        fit(network, job, msgspec.structs.replace(steps, score="negative log-loss"))
         with torch.inference_mode():
             logits = network(torch.from_numpy(job.pixels[job.validation]))[1]
         said = torch.from_numpy(answers_of(teacher, job.pixels[job.validation]))
@@ -186,7 +186,7 @@ def test_where_it_comes_from_is_remembered(tmp_path):
 def test_an_image_that_has_gone_is_said(tmp_path, teacher):
     job = job_of_files(tmp_path / "run")
     job.data.path(int(job.train[3])).unlink()
-    with pytest.raises(Exception, match="cannot be read any more"):
+    with pytest.raises(DataError, match="cannot be read any more"):
         taught(job, taught_by(teacher))
 
 

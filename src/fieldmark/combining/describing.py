@@ -35,7 +35,7 @@ def describe(
     manifests = [member.bundle.manifest for member in named.values()]
     rows = {part: np.flatnonzero(kept.data.split == part) for part in ("train", "validation", "test")}
     sizes = [np.empty((0, manifest.embedding_size), np.float32) for manifest in manifests]
-    asked: dict[str, Any] = {"as": kind} if within is None else {"as": kind, "within": 100 * within}
+    asked: dict[str, Any] = {"as": kind} if within is None else {"as": kind, "within": round(100 * within, 6)}
     own = {"prior": manifests[0].recipe["prior"]} if "prior" in manifests[0].recipe else {}
     return Manifest(
         name=name,

@@ -24,6 +24,11 @@ def built(manifest: Manifest) -> str:
             return f"a cascade: {names[0]} answers, and asks {names[1]} where it is not sure ({manifest.model})"
 
 
+def proven_by(manifest: Manifest) -> str:
+    """What the exported graph was held against before it was shipped."""
+    return "its members apart" if manifest.method in ("ensemble", "cascade") else "the trained model"
+
+
 def terms(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     """(name, licence of its starting weights) of every bundle that this one was made from; "none" where there were
     no weights, "not stated" where there were."""

@@ -18,7 +18,7 @@ from fieldmark.measures.estimate import Estimate
 from fieldmark.report import charts, heat, wording
 from fieldmark.report.advice import hints
 from fieldmark.report.evidence import confusions, judged, label_counts, worst_first
-from fieldmark.report.origin import built, reproduce, terms
+from fieldmark.report.origin import built, proven_by, reproduce, terms
 from fieldmark.report.report import Report
 from fieldmark.report.terminal import SUMMARY, headline
 
@@ -82,6 +82,7 @@ def _draw(report: Report, thumbnails: Mapping[str, bytes], limits: Limits) -> st
             command=reproduce(report.manifest),
             built=built(report.manifest),
             terms=terms(report.manifest),
+            proven=proven_by(report.manifest),
             learnt=train.per_class if train else None,
             epochs_shown=charts.MOST_POINTS,
         )

@@ -25,7 +25,7 @@ from fieldmark.data.dataset import Task
 from fieldmark.data.fingerprint import fingerprint
 from fieldmark.data.loading import load_many
 from fieldmark.data.picture import Pixels, Unreadable
-from fieldmark.errors import DataError, UsageError
+from fieldmark.errors import DataError, OutputError, UsageError
 from fieldmark.inference.classifier import Classifier, load
 from fieldmark.training.balances import BALANCES, log_prior
 from fieldmark.training.job import Job
@@ -109,12 +109,23 @@ def _kept(job: Job, plan: Plan, teacher: Classifier) -> NDArray[np.float32]:
                 do="put it back as it was, or leave out --resume to start anew",
             )
     else:
-        np.save(folder / ANSWERS, _ask(job, plan, teacher))
-        draft = folder / f".{ORIGIN}"
-        draft.write_bytes(msgspec.json.encode(origin))
-        draft.replace(folder / ORIGIN)
+        _keep(folder, _ask(job, plan, teacher), origin)
     answers: NDArray[np.float32] = np.load(folder / ANSWERS, allow_pickle=False)
     return answers
+
+
+def _keep(folder: Path, answers: NDArray[np.float32], origin: _Origin) -> None:
+    draft = folder / f".{ORIGIN}"
+    try:
+        np.save(folder / ANSWERS, answers)
+        draft.write_bytes(msgspec.json.encode(origin))
+        draft.replace(folder / ORIGIN)
+    except OSError as error:
+        raise OutputError(
+            f"the teacher's answers could not be written: {error}",
+            where=str(folder / ANSWERS),
+            do="free some space, then start again",
+        ) from error
 
 
 def _ask(job: Job, plan: Plan, teacher: Classifier) -> NDArray[np.float32]:
