@@ -12,13 +12,16 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import makers_training as make
 from fieldmark.errors import UsageError
 from fieldmark.training.loop import fit
+from fieldmark.training.network import Network
 from fieldmark.training.objective import objective
 from fieldmark.training.plan import Plan
 from fieldmark.training.scoring import score
+from fieldmark.training.winograd import FEWEST_IMAGES
 
 plans = pytest.mark.parametrize(
     "changes",
@@ -206,6 +209,18 @@ def test_more_time_than_the_epochs_need_changes_nothing(tmp_path):
     fit(first, make.job(tmp_path, deadline=time.monotonic() + 1e6), make.PLAN)
     fit(second, make.job(tmp_path), make.PLAN)
     assert make.weights(first) == make.weights(second)
+
+
+def test_layers_that_winograd_suits_give_the_same_bytes_twice(tmp_path):
+    trained = []
+    for run in ("first", "second"):
+        torch.manual_seed(0)
+        layers = nn.Conv2d(3, 64, 1), nn.Conv2d(64, 64, 3, padding=1), nn.AdaptiveMaxPool2d(1), nn.Flatten()
+        encoder = nn.Sequential(*layers)
+        network = Network(encoder, nn.Linear(64, 3))
+        fit(network, make.job(tmp_path / run, images=600), changed(batch=FEWEST_IMAGES, threads=2))
+        trained.append(make.weights(network))
+    assert trained[0] == trained[1]
 
 
 def test_a_budget_for_next_to_nothing_is_refused(tmp_path):

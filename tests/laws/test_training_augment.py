@@ -46,11 +46,11 @@ def test_only_those_that_should_be_are_mirrored():
     assert torch.equal(seen[~mirrored], pixels[~mirrored])
 
 
-@given(st.integers(0, 1000), st.floats(0.05, 1.0))
-def test_a_crop_makes_up_no_new_colours(seed, smallest):
+@given(st.integers(0, 1000), st.floats(0.05, 1.0), st.integers(8, 14))
+def test_a_crop_makes_up_no_new_colours(seed, smallest, side):
     pixels = images(4, 12, seed)
-    cropped = random_resized_crop(pixels, smallest, numbers(seed))
-    assert cropped.shape == pixels.shape and cropped.dtype == torch.uint8
+    cropped = random_resized_crop(pixels, smallest, side, numbers(seed))
+    assert cropped.shape == (4, side, side, 3) and cropped.dtype == torch.uint8
     for before, after in zip(pixels, cropped):
         assert before.amin((0, 1)).le(after.amin((0, 1))).all() and before.amax((0, 1)).ge(after.amax((0, 1))).all()
 
@@ -58,14 +58,14 @@ def test_a_crop_makes_up_no_new_colours(seed, smallest):
 def test_a_crop_of_everything_is_close_to_everything():
     """Area 1 leaves the aspect ratio alone to change, and that by at most the two sides' limit."""
     ramp = torch.linspace(0, 255, 64).to(torch.uint8)[None, None, :, None].expand(200, 64, 64, 3)
-    spans = random_resized_crop(ramp, 0.25, numbers(0)).float()[:, 0, :, 0]
+    spans = random_resized_crop(ramp, 0.25, 64, numbers(0)).float()[:, 0, :, 0]
     widths = (spans[:, -1] - spans[:, 0]) / 255
     assert widths.min() > 0.4 and widths.max() <= 1.0
     assert widths.std() > 0.05
 
 
 @pytest.mark.parametrize(
-    "view", [lambda p, g: random_resized_crop(p, 0.5, g), lambda p, g: shift_and_mirror(p, nobody, 2, g)]
+    "view", [lambda p, g: random_resized_crop(p, 0.5, 16, g), lambda p, g: shift_and_mirror(p, nobody, 2, g)]
 )
 def test_the_same_numbers_give_the_same_view(view):
     pixels = images(4, 16)

@@ -24,6 +24,7 @@ from fieldmark.training.plan import Plan
 from fieldmark.training.running import Run, begin_or_resume
 from fieldmark.training.schedule import Pace, Refits, position, rate, refit
 from fieldmark.training.scoring import SCORING_BATCH, score
+from fieldmark.training.winograd import winograd
 
 FEWEST_STEPS = 10  # a budget that allows fewer is refused
 
@@ -50,9 +51,9 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
     """
     standing, tensors = begin_or_resume(job, plan)
     plan = standing.plan
-    with deterministic(plan.threads):
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+    with deterministic(plan.threads), winograd(network):
         accelerator = _accelerator(plan.precision)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
         network.train()
         model, optimiser = accelerator.prepare(network, optimisers.build(network, plan))
         run = Run(standing, tensors, network, optimiser, job.run_folder)

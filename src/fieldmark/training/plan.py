@@ -38,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     score: ScoreName = "accuracy"  # what the best epoch is best in
     flip: bool
     crop_scale: float
+    view_px: int | None = None  # side that training's crops are resized to; None: the input's own
     shift_px: int = 0  # random shift of so many pixels each way, edges mirrored
     mirror: bool = False  # answers are those of the image and its mirror image together
     patience: int

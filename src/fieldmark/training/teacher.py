@@ -1,4 +1,4 @@
-"""The bundle that a network learns from, looked at before any work."""
+"""The bundle that a network learns from: looked at before any work, and what a plan holds because of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from fieldmark.bundle.reading import Bundle, open_bundle
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.listing import shown
 from fieldmark.errors import UsageError
+
+# Of the loss, and of the answers: T = 4 with nine tenths for the teacher, as most comparisons since Hinton's have it.
+SHARE, TEMPERATURE = 0.9, 4.0
 
 
 def open_teacher(path: str, data: Dataset) -> Bundle:
@@ -28,3 +31,19 @@ def open_teacher(path: str, data: Dataset) -> Bundle:
             do="choose a teacher that knows the classes of this data, no more and no fewer",
         )
     return teacher
+
+
+def label_smoothing(teacher: str) -> tuple[float, str]:
+    """What "auto" becomes, and why."""
+    return (0.1, "Szegedy et al. 2016") if teacher == "none" else (0.0, "the teacher's answers are soft already")
+
+
+def teaching(teacher: str, choices: list[str]) -> dict[str, float]:
+    """The plan's fields beside `teacher`; a line for them is added to `choices`."""
+    if teacher == "none":
+        return {}
+    choices.append(
+        f"teacher share = {SHARE:g}, temperature = {TEMPERATURE:g}: usual for distillation (Hinton et al. 2015; Tian "
+        "et al. 2020); asked once for each image and once for its mirror image"
+    )
+    return {"teacher_share": SHARE, "teacher_temperature": TEMPERATURE}
