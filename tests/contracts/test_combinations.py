@@ -37,9 +37,7 @@ kinds = pytest.mark.parametrize("kind", list(COMBINATIONS))
 UNLIKE = {
     "like the other": {},
     "classes in another order": {"classes": combining.TURNED},
-    "larger": {"size_px": 28},
     "smaller": {"size_px": 11},
-    "another crop": {"geometry": Geometry(size_px=16, crop_fraction=0.8)},
     "all of it": {
         "size_px": 22,
         "geometry": Geometry(size_px=22, crop_fraction=0.7, filter="bilinear"),

@@ -33,7 +33,7 @@ class Cascade:
         return {"threshold": self.threshold}
 
     def probabilities(self, said: Floats) -> Floats:
-        return np.where(self.needed(said)[1][:, None], said[1], said[0])
+        return np.asarray(np.where(self.needed(said)[1][:, None], said[1], said[0]))
 
     def embedding(self, each: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         return each[0]  # the large one's is of another space, and not there for all
@@ -44,7 +44,7 @@ class Cascade:
         return needed
 
     def settled(self, said: Floats) -> NDArray[np.bool_]:
-        return np.abs(said[0].max(axis=1) - self.threshold) > CLOSE
+        return np.asarray(np.abs(said[0].max(axis=1) - self.threshold) > CLOSE)
 
     def write(self, members: Sequence[Member], task: Task) -> Fragment:  # noqa: ARG002  (one label: see ROW)
         small = members[0].fragment("small/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -74,7 +75,7 @@ def constant(name: str, value: object) -> onnx.TensorProto:
     return numpy_helper.from_array(np.asarray(value), name)
 
 
-def chain(prefix: str, first: str, steps: Sequence[tuple[str, Sequence[str], dict[str, object]]], last: str) -> Nodes:
+def chain(prefix: str, first: str, steps: Sequence[tuple[str, Sequence[str], dict[str, Any]]], last: str) -> Nodes:
     """Nodes of one input each after the other, from tensor `first` to tensor `last`. A step is an operator, its
     inputs with "" where the running tensor goes, and its attributes."""
     nodes, at = [], first
@@ -89,12 +90,12 @@ def resized(prefix: str, pixels: str, rows: NDArray[np.float32]) -> tuple[Nodes,
     """uint8 [N, S, S, 3] -> `{prefix}pixels` uint8 [N, s, s, 3] by `rows` float32 [s, S], as Pillow does it: across,
     to whole levels, down, to whole levels. A product of matrices, because ONNX's own Resize is another filter in
     each runtime and antialiased in few."""
-    whole: list[tuple[str, Sequence[str], dict[str, object]]] = [
+    whole: list[tuple[str, Sequence[str], dict[str, Any]]] = [
         ("Add", ["", f"{prefix}half"], {}),
         ("Floor", [""], {}),
         ("Clip", ["", f"{prefix}black", f"{prefix}white"], {}),
     ]
-    steps: list[tuple[str, Sequence[str], dict[str, object]]] = [
+    steps: list[tuple[str, Sequence[str], dict[str, Any]]] = [
         ("Cast", [""], {"to": onnx.TensorProto.FLOAT}),
         ("Transpose", [""], {"perm": [0, 3, 1, 2]}),
         ("MatMul", ["", f"{prefix}across"], {}),

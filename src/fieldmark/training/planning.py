@@ -54,6 +54,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
         )
     crop = settle("crop scale", recipe.crop_scale, *_crop(size_px))
     fastest, fastest_why = _precision(recipe.precision, threads)
+    share, temperature = teaching(recipe.teacher, choices)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
     return (
@@ -71,7 +72,8 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
             label_smoothing=settle("label smoothing", recipe.label_smoothing, *label_smoothing(recipe.teacher)),
             teacher=recipe.teacher,
-            **teaching(recipe.teacher, choices),
+            teacher_share=share,
+            teacher_temperature=temperature,
             balance=balance,
             prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
             score=_score(job.data.task, uneven),

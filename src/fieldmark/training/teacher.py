@@ -38,12 +38,12 @@ def label_smoothing(teacher: str) -> tuple[float, str]:
     return (0.1, "Szegedy et al. 2016") if teacher == "none" else (0.0, "the teacher's answers are soft already")
 
 
-def teaching(teacher: str, choices: list[str]) -> dict[str, float]:
-    """The plan's fields beside `teacher`; a line for them is added to `choices`."""
+def teaching(teacher: str, choices: list[str]) -> tuple[float, float]:
+    """The plan's share and temperature; a line for them is added to `choices` where there is a teacher."""
     if teacher == "none":
-        return {}
+        return 0.0, 1.0
     choices.append(
         f"teacher share = {SHARE:g}, temperature = {TEMPERATURE:g}: usual for distillation (Hinton et al. 2015; Tian "
         "et al. 2020); asked once for each image and once for its mirror image"
     )
-    return {"teacher_share": SHARE, "teacher_temperature": TEMPERATURE}
+    return SHARE, TEMPERATURE
