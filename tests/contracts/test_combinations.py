@@ -83,7 +83,7 @@ def test_the_whole_is_a_bundle_that_answers_as_its_members(tmp_path, quick, kind
     manifest = whole.bundle.manifest
     assert check(whole).ok
     assert manifest.classes == make.CLASSES and manifest.method == kind
-    assert manifest.parity.n > 40 and manifest.parity.largest_gap < 1e-4
+    assert manifest.parity.n > 40 and manifest.parity.largest_gap < 1e-3
     assert [each.name for each in manifest.parents] == ["small", "large"]
 
     pixels = shown(tmp_path, manifest.geometry)
@@ -101,7 +101,7 @@ def test_the_whole_is_a_bundle_that_answers_as_its_members(tmp_path, quick, kind
         expected = np.where(unsure[:, None], both[1], both[0])
         assert embedding.shape == (40, 6)
     # A resized pixel may be rounded the other way, which moves a probability of these rough networks a little.
-    assert np.abs(told - expected).max() < (1e-5 if unlike in ({}, UNLIKE["classes in another order"]) else 2e-2)
+    assert np.abs(told - expected).max() < (1e-5 if "size_px" not in unlike else 1e-3)
 
     measured = evaluate(whole, tmp_path / "data" / "list.csv")
     assert measured.figures == combined.report.test.figures
@@ -165,7 +165,7 @@ def test_several_labels_an_image(tmp_path, quick, kind):
     report = put_together(tmp_path, kind, task="multi", classes=combining.TURNED, size_px=20).report
     assert report.comparison.measure == "map"
     assert len(report.manifest.decision.thresholds) == 3
-    assert report.manifest.parity.largest_gap < 1e-4
+    assert report.manifest.parity.largest_gap < 1e-3
     assert check(load(tmp_path / "whole")).ok
 
 
