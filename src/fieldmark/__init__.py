@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from fieldmark.combining.run import combine as combine
     from fieldmark.data.dataset import Dataset as Dataset
     from fieldmark.data.reading import read as read
     from fieldmark.errors import FieldmarkError as FieldmarkError
@@ -30,6 +31,7 @@ _HOMES = {
     "read": "fieldmark.data.reading",
     "Dataset": "fieldmark.data.dataset",
     "train": "fieldmark.training.run",
+    "combine": "fieldmark.combining.run",
     "Recipe": "fieldmark.training.recipe",
     "evaluate": "fieldmark.evaluation.evaluate",
     "Evaluation": "fieldmark.evaluation.evaluation",

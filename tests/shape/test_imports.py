@@ -21,6 +21,7 @@ PUBLIC_NAMES = [
     "FieldmarkError",
     "Recipe",
     "__version__",
+    "combine",
     "demonstrate",
     "evaluate",
     "load",

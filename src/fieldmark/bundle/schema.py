@@ -32,6 +32,19 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     dropped: tuple[str, ...] = ()
 
 
+class Parent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another bundle that this one was made from, as it was then: a member of a combination, or the teacher whose
+    answers a network learnt from. `weights` and `parents` hold the terms that come down from it."""
+
+    role: Literal["member", "teacher"]
+    name: str
+    model: str
+    graph_sha256: str
+    fingerprint: str  # of the data that it was made from
+    weights: Weights
+    parents: tuple[Parent, ...] = ()
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many images of each class a part of the data held."""
 
@@ -83,7 +96,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     decision: Decision
     model: str  # the encoder's name, resolved
     head: str
-    method: Literal["probe", "network"]
+    method: Literal["probe", "network", "ensemble", "cascade"]
     embedding_size: int
     parameters: int
     weights: Weights
@@ -94,3 +107,4 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     parity: Parity
     canaries: tuple[Canary, ...]
     versions: dict[str, str]
+    parents: tuple[Parent, ...] = ()

@@ -11,7 +11,8 @@ from fieldmark.bundle.reading import open_bundle
 from fieldmark.cli.console import json_option, write_json
 from fieldmark.evaluation.plain import figures
 from fieldmark.report.document import parse
-from fieldmark.report.terminal import headline, summary_lines
+from fieldmark.report.origin import built, terms
+from fieldmark.report.terminal import comparison_lines, headline, summary_lines
 
 
 @click.command("info", short_help="What a bundle is, and what its report says")
@@ -31,8 +32,9 @@ def command(bundle: Path, as_json: bool) -> None:
     licence = f" ({manifest.weights.licence})" if manifest.weights.licence else ""
     rows = [
         ("classes", ", ".join(manifest.classes[:12]) + (" …" if len(manifest.classes) > 12 else "")),
-        ("model", f"{manifest.model}, {manifest.method}, head {manifest.head}"),
+        ("model", built(manifest)),
         ("weights from", manifest.weights.source + licence),
+        *(("made from", f"{name} (licence of its weights: {licence})") for name, licence in terms(manifest)),
         ("input", f"{manifest.geometry.size_px} px, {manifest.geometry.fit}, {manifest.geometry.filter}"),
         ("made", manifest.created),
         ("data", f"{manifest.data.fingerprint[:16]}…, {manifest.data.split}"),
@@ -40,4 +42,6 @@ def command(bundle: Path, as_json: bool) -> None:
     ]
     for label, text in rows:
         click.echo(f"  {label:<22} {text}")
+    for line in comparison_lines(report):
+        click.echo(line)
     click.echo(f"report  {bundle / REPORT / 'index.html'}")

@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from fieldmark.data.picture import Pixels
@@ -68,6 +69,17 @@ def apply_image(image: Image.Image, geometry: Geometry) -> Pixels:
     if box == (0, 0, size, size) == (0, 0, *image.size):
         return np.array(image, dtype=np.uint8)
     return np.array(image.resize((size, size), _FILTERS[geometry.filter], box=box), dtype=np.uint8)
+
+
+def resampling(geometry: Geometry, side_px: int) -> NDArray[np.float32]:
+    """float32 [size_px, side_px]: what `apply` does to each column (and row) of a square picture of `side_px`, but
+    for the rounding to whole levels after either. Not for pad, which adds pixels of its own where shapes differ."""
+    # Pillow resamples an identity, and so tells its own weights; rows alone, since the width stays.
+    rows = Image.fromarray(np.eye(side_px, dtype=np.float32))
+    fraction = geometry.crop_fraction if geometry.fit == "crop" else 1.0
+    margin = side_px * (1.0 - fraction) / 2
+    box = (0.0, margin, float(side_px), side_px - margin)
+    return np.array(rows.resize((side_px, geometry.size_px), _FILTERS[geometry.filter], box=box), dtype=np.float32)
 
 
 def scale_to_px(geometry: Geometry) -> int:

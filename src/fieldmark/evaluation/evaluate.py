@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldmark.bundle.schema import Manifest
 from fieldmark.data.dataset import SPLITS, Dataset
 from fieldmark.data.listing import shown
 from fieldmark.data.reading import read
@@ -38,20 +40,31 @@ def evaluate(
     """
     dataset = data if isinstance(data, Dataset) else read(data, progress=progress)
     model = classifier if isinstance(classifier, Classifier) else load(classifier)
-    manifest = model.bundle.manifest
     chosen, measured, notes = _choose(dataset, part)
-    targets = _targets_by_name(chosen, manifest.classes, manifest.task)
-    probabilities, failed = _run(model, chosen, progress)
+    targets_by_name(chosen, model.bundle.manifest)  # what the bundle does not know is refused before any work
+    return judge(model.bundle.manifest, chosen, *ask(model, chosen, progress), part=measured, notes=notes)
+
+
+def judge(
+    manifest: Manifest,
+    chosen: Dataset,
+    probabilities: Floats,
+    failed: Mapping[int, Failure],
+    *,
+    part: Part,
+    notes: tuple[str, ...] = (),
+) -> Evaluation:
+    """What `ask` brought from a bundle with this manifest, measured."""
     return summarise(
-        np.delete(targets, list(failed), axis=0),
+        np.delete(targets_by_name(chosen, manifest), list(failed), axis=0),
         probabilities,
         task=manifest.task,
         classes=manifest.classes,
         thresholds=manifest.decision.thresholds,
         files=np.delete(chosen.files, list(failed)).tolist(),
-        part=measured,
+        part=part,
         skipped=_skipped(chosen, failed),
-        notes=(*dataset.notes, *notes),
+        notes=(*chosen.notes, *notes),
     )
 
 
@@ -74,8 +87,9 @@ def _choose(dataset: Dataset, part: Part | None) -> tuple[Dataset, Part, tuple[s
     return chosen, wanted, note if wanted == "train" else ()
 
 
-def _targets_by_name(chosen: Dataset, classes: tuple[str, ...], task: str) -> NDArray[Any]:
-    """The targets of `chosen` in the bundle's order of classes."""
+def targets_by_name(chosen: Dataset, manifest: Manifest) -> NDArray[Any]:
+    """The targets of `chosen` in the bundle's order of classes. DataError for classes that it does not know."""
+    classes, task = manifest.classes, manifest.task
     if chosen.task != task:
         kinds = {"single": "one label an image", "multi": "several labels an image"}
         raise DataError(
@@ -99,7 +113,7 @@ def _targets_by_name(chosen: Dataset, classes: tuple[str, ...], task: str) -> ND
     return targets
 
 
-def _run(model: Classifier, chosen: Dataset, progress: Progress) -> tuple[Floats, dict[int, Failure]]:
+def ask(model: Classifier, chosen: Dataset, progress: Progress) -> tuple[Floats, dict[int, Failure]]:
     """Probabilities of the images that could be read, and by row the failures of the others."""
     probabilities = np.empty((len(chosen), len(model.bundle.manifest.classes)))
     failed: dict[int, Failure] = {}
@@ -112,7 +126,7 @@ def _run(model: Classifier, chosen: Dataset, progress: Progress) -> tuple[Floats
     return probabilities[: len(chosen) - len(failed)], failed
 
 
-def _skipped(chosen: Dataset, failed: dict[int, Failure]) -> tuple[tuple[str, str], ...]:
+def _skipped(chosen: Dataset, failed: Mapping[int, Failure]) -> tuple[tuple[str, str], ...]:
     found = [(skip.file, skip.unreadable) for skip in chosen.skipped]
     found += [(str(chosen.files[row]), failure.unreadable) for row, failure in failed.items()]
     return tuple((file, f"{unreadable.reason}: {unreadable.detail}") for file, unreadable in found)

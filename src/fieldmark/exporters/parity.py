@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ TIE = 1e-4
 # single image for a difference in the last bit.
 TYPICAL_GAP = 0.01
 _BATCH = 32
-_Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def compare(network: nn.Module, graph_path: Path, pixels: Pixels, *, task: Task = "single") -> Parity:
@@ -35,10 +35,13 @@ def compare(network: nn.Module, graph_path: Path, pixels: Pixels, *, task: Task 
     Raises ParityError where an answer differs (but for ties), where embedding or logits typically differ by more
     than 1 % of their spread, where either side gives NaN or infinity, or where there is no image to compare.
     """
-    if not len(pixels):
-        raise _refusal("there is no image to compare them on", graph_path)
+    return agreement(_both(network, graph_path, pixels), graph_path, task)
+
+
+def agreement(pairs: Iterable[tuple[Outputs, Outputs]], graph_path: Path, task: Task) -> Parity:
+    """As `compare`, of batches of (embedding, logits) by what the graph was made from, and by the graph."""
     gaps, same, tied, typical = [], [], [], []
-    for ours, theirs in _both(network, graph_path, pixels):
+    for ours, theirs in pairs:
         if not all(np.isfinite(array).all() for array in (*ours, *theirs)):
             raise _refusal("one of them answers with something that is not a number", graph_path)
         said, served = (probabilities(logits, Decision(), task) for _, logits in (ours, theirs))
@@ -46,6 +49,8 @@ def compare(network: nn.Module, graph_path: Path, pixels: Pixels, *, task: Task 
         same.append(_same(said, served, task))
         tied.append(_ties(said, task))
         typical.append(np.maximum(*(_relative_gap(a, b) for a, b in zip(ours, theirs))))
+    if not gaps:
+        raise _refusal("there is no image to compare them on", graph_path)
     gap, agrees, tie = np.concatenate(gaps), np.concatenate(same), np.concatenate(tied)
     if (disagrees := ~agrees & ~tie).any():
         worst = int(np.where(disagrees, gap, -1.0).argmax())
@@ -57,7 +62,7 @@ def compare(network: nn.Module, graph_path: Path, pixels: Pixels, *, task: Task 
     return Parity(n=len(gap), agreement=1.0, ties=int(tie.sum()), largest_gap=float(gap.max()))
 
 
-def _both(network: nn.Module, graph_path: Path, pixels: Pixels) -> Iterator[tuple[_Arrays, _Arrays]]:
+def _both(network: nn.Module, graph_path: Path, pixels: Pixels) -> Iterator[tuple[Outputs, Outputs]]:
     frozen = frozen_copy(network)
     try:
         runner = open_graph(graph_path)
@@ -98,7 +103,7 @@ def _relative_gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDA
 
 def _refusal(what: str, graph_path: Path) -> ParityError:
     return ParityError(
-        f"the exported graph and the trained network do not answer alike: {what}",
+        f"the exported graph does not answer as what it was made from: {what}",
         where=str(graph_path),
         do="nothing was written; this is a fault of Fieldmark, please report it with the command that you gave",
     )

@@ -13,6 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.report.evidence import judged
+from fieldmark.report.origin import built, proven_by, terms
 from fieldmark.report.report import Report
 from fieldmark.report.terminal import SUMMARY, headline, seen_how
 from fieldmark.report.wording import printable, say, wording
@@ -39,6 +40,9 @@ def model_card(report: Report) -> str:
             seen_how=seen_how,
             say=say,
             wording=wording,
+            built=built(manifest),
+            terms=terms(manifest),
+            proven=proven_by(manifest),
         )
     )
 

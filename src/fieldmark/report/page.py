@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -19,6 +18,7 @@ from fieldmark.measures.estimate import Estimate
 from fieldmark.report import charts, heat, wording
 from fieldmark.report.advice import hints
 from fieldmark.report.evidence import confusions, judged, label_counts, worst_first
+from fieldmark.report.origin import built, proven_by, reproduce, terms
 from fieldmark.report.report import Report
 from fieldmark.report.terminal import SUMMARY, headline
 
@@ -79,19 +79,14 @@ def _draw(report: Report, thumbnails: Mapping[str, bytes], limits: Limits) -> st
             curves=charts.training_curves(report.epochs, report.best_epoch, report.score_name),
             skipped=_skipped(report, evaluation),
             notes=_notes(report, evaluation),
-            command=reproduce(report),
+            command=reproduce(report.manifest),
+            built=built(report.manifest),
+            terms=terms(report.manifest),
+            proven=proven_by(report.manifest),
             learnt=train.per_class if train else None,
             epochs_shown=charts.MOST_POINTS,
         )
     )
-
-
-def reproduce(report: Report) -> str:
-    """The command that makes this bundle again from the same data: what was asked for, as flags."""
-    settings = (
-        f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in report.manifest.asked.items()
-    )
-    return " ".join(["fieldmark train DATA", f"--out {shlex.quote(report.manifest.name + '.fieldmark')}", *settings])
 
 
 def _evaluated(evaluation: Evaluation, thumbnails: Mapping[str, bytes], limits: Limits) -> dict[str, Any]:
@@ -145,6 +140,7 @@ def _environment() -> Environment:
         "amount": wording.amount,
         "duration": wording.duration,
         "hundredths": wording.hundredths,
+        "points": _points,
         "shorten": wording.shorten,
         "size": wording.size,
     }
@@ -156,6 +152,12 @@ def _environment() -> Environment:
 def _clean(value: Any) -> Any:
     # Plain strings only: what a template or a macro made is Markup, a subclass.
     return wording.printable(value) if type(value) is str else value
+
+
+def _points(difference: Estimate) -> Markup:
+    """A difference in points of 100, its sign always shown."""
+    value, *interval = wording.points(difference)
+    return Markup("{}<small>{}</small>").format(value, " to ".join(interval))
 
 
 def _whisker(estimate: Estimate) -> tuple[float, float, float] | None:

@@ -6,7 +6,7 @@ from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.measures.estimate import Estimate
 from fieldmark.report.evidence import confusions, judged, label_counts, strongest
 from fieldmark.report.report import Report
-from fieldmark.report.wording import amount, duration, in_100, named, say, size, wording
+from fieldmark.report.wording import amount, duration, hundredths, in_100, named, points, say, shorten, size, wording
 
 SUMMARY = {
     "single": ("accuracy", "balanced_accuracy", "macro_f1", "ece"),
@@ -36,6 +36,25 @@ def summary_lines(report: Report) -> tuple[tuple[str, str], ...]:
         median, p95 = report.latency_ms
         lines.append(("Time per image", f"{median:.1f} ms (19 of 20 under {p95:.1f} ms)"))
     return (*lines, ("Size", size(report.size_bytes)), ("Time to train", duration(report.seconds)))
+
+
+def comparison_lines(report: Report) -> tuple[str, ...]:
+    """A combination beside its members, one a line; nothing for a bundle that stands alone."""
+    if report.comparison is None:
+        return ()
+    label = wording(report.comparison.measure).label
+    lines = [f"  {label + ' in 100':<22} {'':<14} {'the whole, better by':<22} {'asked':>6}  usual and 99 % time"]
+    for row in report.comparison.rows:
+        said = say(report.comparison.measure, row.figure)
+        value, *ends = points(row.difference) if row.difference else ("",)
+        gain = f"{value} ({' to '.join(ends)})" if ends else value
+        asked = f"{hundredths(row.needed.value or 0.0)} %"
+        usual, slow = row.latency_ms
+        figure = f"{said.value} ({said.low}-{said.high})" if said.low else said.value
+        lines.append(
+            f"  {shorten(row.name, 22):<22} {figure:<14} {gain:<22} {asked:>6}  {usual:.1f} and {slow:.1f} ms"
+        )
+    return tuple(lines)
 
 
 def seen_how(evaluation: Evaluation) -> str:

@@ -123,6 +123,12 @@ def say(name: str, estimate: Estimate) -> Said:
     return in_100(estimate) if wording(name).share else plain_number(estimate)
 
 
+def points(difference: Estimate) -> tuple[str, ...]:
+    """A difference of shares in points of 100 with its sign, and the ends of its interval; empty where undefined."""
+    ends = (difference.value, difference.low, difference.high)
+    return tuple(f"{100 * end:+.1f}" for end in ends if end is not None)
+
+
 def hundredths(share: float, places: int = 0) -> str:
     """0.876 -> "88"; never "100" or "0" for what is not exactly so (0.99996 -> "99.99")."""
     if min(share, 1 - share) < 1e-9:  # Wilson's bounds miss 0 and 1 by rounding alone

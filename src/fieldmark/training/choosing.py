@@ -23,6 +23,7 @@ from fieldmark.training.balances import BALANCES
 from fieldmark.training.losses import LOSSES
 from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
+from fieldmark.training.teacher import open_teacher
 
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
 DEFAULT_FOLDS = 5
@@ -53,6 +54,8 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
 
     Raises UnknownName for a model or head that no table has, UsageError for settings that contradict each other.
     """
+    if recipe.teacher != "none":
+        open_teacher(recipe.teacher, data)
     reasons: list[str] = []
     shorter = int(np.median(data.sizes_px.min(axis=1)))
     model = _model(recipe, shorter, reasons)
@@ -95,9 +98,11 @@ def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> 
         )
     if recipe.method != "auto":
         return recipe.method
-    if row.method == "probe" or not row.trainable:
+    if not row.trainable or (row.method == "probe" and recipe.teacher == "none"):
         method: Literal["probe", "network"] = "probe"
         why = f"that is how {model} is used unless you say otherwise"
+    elif recipe.teacher != "none":
+        method, why = "network", "a teacher teaches encoder and head together"
     elif _pretrained(recipe, row):
         method, why = "probe", "pretrained weights are at hand, and a fitted head needs minutes, not hours"
     else:

@@ -6,6 +6,9 @@ import msgspec
 import torch
 from torch import nn
 
+from fieldmark.bundle.parents import parent
+from fieldmark.bundle.schema import Parent
+from fieldmark.data.fingerprint import fingerprint
 from fieldmark.encoders.weights import load_weights, weights_available
 from fieldmark.heads.linear import Linear
 from fieldmark.training import checkpoint
@@ -16,6 +19,7 @@ from fieldmark.training.network import Network
 from fieldmark.training.plan import Plan
 from fieldmark.training.planning import plan
 from fieldmark.training.probe import fit_head, learn_without_labels
+from fieldmark.training.teacher import open_teacher
 
 
 def learn_end_to_end(job: Job) -> Learned:
@@ -36,17 +40,32 @@ def learn_end_to_end(job: Job) -> Learned:
     steps, reasons = plan(job, pretrained=weights.source != "none")
     fitted = fit(network, job, steps)
     answer_for(head, job, fitted.plan)
+    teachers = _teachers(job, fitted.plan)
     network.mirror = steps.mirror  # only now: epochs are told apart as well by plain answers, in half the time
     return Learned(
         network=network,
         weights=weights,
         settings=msgspec.to_builtins(fitted.plan),
         reasons=reasons,
-        notes=fitted.notes,
+        notes=(*fitted.notes, *_of_another_split(teachers, job)),
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
         score_name=fitted.score_name,
         prior=fitted.plan.prior,
+        parents=teachers,
+    )
+
+
+def _teachers(job: Job, plan: Plan) -> tuple[Parent, ...]:
+    return () if plan.teacher == "none" else (parent(open_teacher(plan.teacher, job.data), "teacher"),)
+
+
+def _of_another_split(teachers: tuple[Parent, ...], job: Job) -> tuple[str, ...]:
+    return tuple(
+        f"the teacher {teacher.name} was trained on another division of images than this network: what it may know "
+        "of the test images can have come down, and the figures then flatter"
+        for teacher in teachers
+        if teacher.fingerprint != fingerprint(job.data)
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldmark.bundle.schema import Weights
+from fieldmark.bundle.schema import Parent, Weights
 from fieldmark.data.dataset import Dataset
 from fieldmark.progress import Progress
 from fieldmark.report.report import Epoch
@@ -75,3 +75,4 @@ class Learned:
     score_name: str = ""
     prior: Prior = "data"
     out_of_fold: NDArray[np.float32] | None = None
+    parents: tuple[Parent, ...] = ()  # the teacher, if there was one

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fieldmark.data.dataset import Task
 from fieldmark.training.balances import BALANCES, Balance
+from fieldmark.training.distilling import Taught, taught
 from fieldmark.training.job import Job
 from fieldmark.training.losses import LOSSES, Formula, softened
 from fieldmark.training.plan import Plan
@@ -25,12 +26,17 @@ class Objective:
     smoothing: float
     balance: Balance
     counts: NDArray[np.float64]
+    taught: Taught | None = None
 
-    def __call__(self, logits: Tensor, targets: Tensor, position: float) -> Tensor:
-        """Mean over the batch, a scalar; logits float32 [N, C], targets as in Dataset, position in 0..1."""
+    def __call__(self, logits: Tensor, targets: Tensor, position: float, rows: Tensor, mirrored: Tensor) -> Tensor:
+        """Mean over the batch, a scalar; logits float32 [N, C], targets as in Dataset, position in 0..1; `rows` int64
+        [N] of the data, seen mirrored where bool [N] says so."""
+        adjusted = logits
         if self.balance.offset:
-            logits = logits + torch.from_numpy(self.balance.offset(self.counts)).to(logits)
-        losses = self.formula(logits, softened(targets, logits.shape[1], self.task, self.smoothing))
+            adjusted = logits + torch.from_numpy(self.balance.offset(self.counts)).to(logits)
+        losses = self.formula(adjusted, softened(targets, logits.shape[1], self.task, self.smoothing))
+        if self.taught:
+            losses = self.taught.mixed(losses, logits, rows, mirrored)
         if self.balance.weight:
             losses = losses * torch.from_numpy(self.balance.weight(self.counts, position)).to(logits)[targets]
         return losses.mean()
@@ -44,4 +50,5 @@ def objective(job: Job, plan: Plan) -> Objective:
         smoothing=plan.label_smoothing,
         balance=BALANCES[plan.balance],
         counts=job.counts,
+        taught=taught(job, plan),
     )

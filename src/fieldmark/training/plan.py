@@ -30,6 +30,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     average: float = 0.0  # share of the schedule over which weights are averaged; 0: the last step's
     loss: str = "cross-entropy"
     label_smoothing: float
+    teacher: str = "none"  # a bundle; its answers are learnt as well as the labels
+    teacher_share: float = 0.0  # of the loss that is the distance from the teacher
+    teacher_temperature: float = 1.0  # by which both answers are softened for that
     balance: str = "none"
     prior: Prior = "data"  # how common classes are in the world that is answered for
     score: ScoreName = "accuracy"  # what the best epoch is best in

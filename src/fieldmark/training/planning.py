@@ -16,6 +16,7 @@ from fieldmark.training.balances import BALANCES
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
+from fieldmark.training.teacher import label_smoothing, teaching
 
 UNEVEN = 10.0  # from here on rare classes get a margin
 SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
@@ -53,6 +54,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
         )
     crop = settle("crop scale", recipe.crop_scale, *_crop(size_px))
     fastest, fastest_why = _precision(recipe.precision, threads)
+    share, temperature = teaching(recipe.teacher, choices)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
     return (
@@ -68,7 +70,10 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             warmup=recipe.warmup,
             average=0.05 if pretrained else 0.0,
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
-            label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
+            label_smoothing=settle("label smoothing", recipe.label_smoothing, *label_smoothing(recipe.teacher)),
+            teacher=recipe.teacher,
+            teacher_share=share,
+            teacher_temperature=temperature,
             balance=balance,
             prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
             score=_score(job.data.task, uneven),

@@ -69,19 +69,20 @@ def embed(
             out[start : start + len(batch)] = encoder(as_input(batch)).float().cpu().numpy()
             done = start + len(batch)
             progress("embedding", done, len(rows))
-            _refuse_if_late(begun, done, len(rows), deadline)
+            refuse_if_late("embedding the images", begun, done, len(rows), deadline)
     encoder.to("cpu")
     return out
 
 
-def _refuse_if_late(begun: float, done: int, total: int, deadline: float | None) -> None:
+def refuse_if_late(what: str, begun: float, done: int, total: int, deadline: float | None) -> None:
+    """UsageError as soon as the speed so far says that `what` will not be over by `deadline` (time.monotonic)."""
     if deadline is None or done < min(total, 4 * EMBED_BATCH):
         return
     now = time.monotonic()
     need_s = (now - begun) / done * (total - done)
     if now + need_s > deadline:
         raise UsageError(
-            f"embedding the images needs {need_s:.0f} s more, and the budget leaves {max(0.0, deadline - now):.0f} s",
+            f"{what} needs {need_s:.0f} s more, and the budget leaves {max(0.0, deadline - now):.0f} s",
             where="budget",
             do="allow more time, choose a smaller --size, or a cheaper encoder such as --model hog+colour",
         )

@@ -48,6 +48,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     label_smoothing: (
         Annotated[float, Meta(ge=0, lt=1, description="share of truth given to other classes")] | Auto
     ) = "auto"
+    teacher: Annotated[
+        str,
+        Meta(description="a bundle whose answers are learnt as well as the labels (distillation); none: no teacher"),
+    ] = "none"
     balance: Annotated[str, Meta(description="remedy for uneven classes, none or another: docs/training.md")] = "auto"
     prior: Annotated[
         Literal["auto", "data", "even"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -76,7 +77,7 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
     else:
         logits = _logits(folder / GRAPH, job.pixels, job.judged)
     targets = job.data.targets[job.judged]
-    weights = _alike(targets) if learned.prior == "even" and job.data.task == "single" else None
+    weights = alike(targets) if learned.prior == "even" and job.data.task == "single" else None
     decision = fit_decision(logits, targets, job.data.task, weights)
     manifest = Manifest(
         name=wishes.name,
@@ -97,14 +98,15 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
         data=_data(job),
         parity=parity,
         canaries=(),
-        versions=_versions(),
+        versions=versions(),
+        parents=learned.parents,
     )
     pictures = draw(folder, job.choice.geometry) + _own_photos(job, folder, wishes)
     seal(folder, manifest)
     manifest = msgspec.structs.replace(manifest, canaries=record(load(folder), pictures))
     seal(folder, manifest)
     report = _measure(load(folder), job, learned, logits, begun)
-    _write_report(report, job, folder, wishes)
+    write_report(report, job.data.root, folder, pictured=wishes.thumbnails)
     seal(folder, manifest)
     return report
 
@@ -170,7 +172,7 @@ def _out_of_fold(job: Job, logits: NDArray[np.float32], fold: Rows) -> Evaluatio
     )
 
 
-def _alike(targets: NDArray[Any]) -> NDArray[np.float64]:
+def alike(targets: NDArray[Any]) -> NDArray[np.float64]:
     """Weights [N] under which every class that is there counts alike."""
     return np.asarray(1.0 / np.bincount(targets)[targets])
 
@@ -196,10 +198,11 @@ def _own_photos(job: Job, folder: Path, wishes: Wishes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _write_report(report: Report, job: Job, folder: Path, wishes: Wishes) -> None:
+def write_report(report: Report, root: Path, folder: Path, *, pictured: bool) -> None:
+    """Page, JSON and card into the bundle's `folder`; `pictured`: with thumbnails of images under `root`."""
     shown = [evaluation for evaluation in (report.test, report.validation) if evaluation is not None][:1]
     cases = [case.file for evaluation in shown for case in (*evaluation.mistakes, *evaluation.hits)]
-    pictures = thumbnails(job.data.root, cases) if wishes.thumbnails else {}
+    pictures = thumbnails(root, cases) if pictured else {}
     (folder / REPORT_FOLDER).mkdir(exist_ok=True)
     (folder / REPORT_FOLDER / "index.html").write_text(render(report, pictures), encoding="utf-8")
     (folder / REPORT_FOLDER / "report.json").write_text(render_json(report), encoding="utf-8")
@@ -219,7 +222,7 @@ def _resolved(job: Job, learned: Learned) -> dict[str, Any]:
         "fit": choice.geometry.fit,
         "folds": choice.folds,
         "threads": torch.get_num_threads(),
-        "split": ",".join(f"{share:g}" for share in choice.shares),
+        "split": ",".join(f"{share:.12g}" for share in choice.shares),
     }
     # What is still "auto" belongs to the other method and had no part in this run.
     return {name: value for name, value in {**asked, **ours, **learned.settings}.items() if value != "auto"}
@@ -231,12 +234,16 @@ def _asked(recipe: Recipe) -> dict[str, Any]:
 
 
 def _data(job: Job) -> Data:
-    parts = {"train": job.train, "validation": job.validation, "test": job.test}
+    return described(job.data, {"train": job.train, "validation": job.validation, "test": job.test}, job.split)
+
+
+def described(data: Dataset, parts: Mapping[str, Rows], split: str) -> Data:
+    """What a bundle says of the data that it was made from; `split` is in words."""
     return Data(
-        fingerprint=fingerprint(job.data),
-        parts={name: _part(job.data.rows(rows)) for name, rows in parts.items() if len(rows)},
-        skipped=len(job.data.skipped),
-        split=job.split,
+        fingerprint=fingerprint(data),
+        parts={name: _part(data.rows(rows)) for name, rows in parts.items() if len(rows)},
+        skipped=len(data.skipped),
+        split=split,
     )
 
 
@@ -247,6 +254,7 @@ def _part(data: Dataset) -> Part:
     return Part(n=len(data), per_class=dict(zip(data.classes, counts.tolist())))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of this package and of what it makes bundles with."""
     names = ("numpy", "pillow", "onnxruntime", "torch", "timm", "scikit-learn", "accelerate")
     return {"fieldmark": fieldmark.__version__, **{name: version(name) for name in names}}

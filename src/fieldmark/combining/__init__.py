@@ -1,0 +1,1 @@
+"""Bundles put together into one: ensembles and cascades, as one graph."""
