@@ -24,8 +24,9 @@ class Batches:
         self._first_side = np.random.default_rng((plan.seed, FIRST_SIDES)).permutation(len(job.train)) % 2
         self._epoch, self._order = -1, job.train[:0]
 
-    def at(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """uint8 pixels [B, S, S, 3], their targets, and bool [B]: mirrored in this epoch.
+    def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """uint8 pixels [B, S, S, 3], their targets, bool [B]: mirrored in this epoch, and int64 [B]: their places
+        among the job's training rows.
 
         Each image is mirrored in every other epoch, from a random first side: two epochs show both (Jordan 2024).
         """
@@ -37,7 +38,12 @@ class Batches:
         mirrored = (self._first_side[chosen] + epoch) % 2 == 1 if plan.flip else np.zeros(len(chosen), bool)
         rows = job.train[chosen]
         pixels, targets = job.pixels[rows], job.data.targets[rows]
-        return torch.from_numpy(pixels), torch.from_numpy(targets), torch.from_numpy(mirrored)
+        return (
+            torch.from_numpy(pixels),
+            torch.from_numpy(targets),
+            torch.from_numpy(mirrored),
+            torch.from_numpy(chosen),
+        )
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         random = np.random.default_rng((self._plan.seed, epoch))

@@ -16,6 +16,7 @@ from fieldmark.training.balances import BALANCES
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
+from fieldmark.training.remedies import REMEDIES, noise_rate_of, remedy_for
 
 UNEVEN = 10.0  # from here on rare classes get a margin
 SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
@@ -54,6 +55,11 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     fastest, fastest_why = _precision(recipe.precision, threads)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
+    remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise))
+    smoothing = (
+        REMEDIES[remedy].smoothing,
+        "Szegedy et al. 2016" if remedy == "none" else f"as remedy = {remedy} asks",
+    )
     return (
         Plan(
             epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
@@ -67,8 +73,10 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             warmup=recipe.warmup,
             average=0.05 if pretrained else 0.0,
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
-            label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
+            label_smoothing=settle("label smoothing", recipe.label_smoothing, *smoothing),
             balance=balance,
+            remedy=remedy,
+            noise_rate=settle("noise rate", recipe.noise_rate, *noise_rate_of(job.noise)),
             prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
             score=_score(job.data.task, uneven),
             flip=flip,
