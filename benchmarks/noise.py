@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from fieldmark.measures.intervals import proportion
+from fieldmark.training.remedies import REMEDIES
 
 RATE = 0.4
 CALLED = {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"}
@@ -31,6 +32,8 @@ ARMS = {
     "cross-entropy": ("--label-smoothing", "0"),
     "label smoothing": ("--label-smoothing", "0.1"),
     "--noisy yes": ("--noisy", "yes"),
+    **{name: ("--remedy", name) for name in REMEDIES if name.startswith("early-learning")},
+    "small-loss": ("--remedy", "small-loss", "--noisy", "yes"),
 }
 
 
@@ -110,7 +113,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--noises", default="symmetric,class-dependent")
-    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--arms", default=",".join([*ARMS][:3]), help=f"of {', '.join(ARMS)}")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--images", type=int, default=20_000)
     ours, flags = parser.parse_known_args()

@@ -42,7 +42,7 @@ class Memoriser(Encoder):
 def learnt_by_heart(tmp_path, remedy: str) -> list[float]:
     """After each epoch, of the training images with a wrong label the share that is answered with that label."""
     random = np.random.default_rng(0)
-    pixels, truth = make.squares(240, noise=60.0)
+    pixels, truth = make.squares(240, noise=20.0)
     labels = np.where(random.random(240) < RATE, (truth + random.integers(1, 3, 240)) % 3, truth)
     made = make.job(tmp_path)
     made = replace(
@@ -56,7 +56,7 @@ def learnt_by_heart(tmp_path, remedy: str) -> list[float]:
     network = Network(Memoriser(), nn.Linear(Memoriser.embedding_size, 3))
     changes = {"flip": False, "shift_px": 0, "label_smoothing": REMEDIES[remedy].smoothing}
     plan = msgspec.structs.replace(
-        make.PLAN, epochs=40, learning_rate=0.02, remedy=remedy, noise_rate=RATE, **changes
+        make.PLAN, epochs=40, learning_rate=0.005, remedy=remedy, noise_rate=RATE, **changes
     )
     return [epoch.score for epoch in fit(network, made, plan).epochs]
 
@@ -65,7 +65,8 @@ def learnt_by_heart(tmp_path, remedy: str) -> list[float]:
 def test_wrong_labels_are_learnt_by_heart_less(name, tmp_path):
     plain, remedied = (learnt_by_heart(tmp_path, each) for each in ("none", name))
     assert plain[-1] > 0.95
-    assert remedied[-1] < 0.5 * plain[-1]
+    assert remedied[-1] < (0.9 if "gentle" in name else 0.1)
+    assert np.mean(remedied) < 0.75 * np.mean(plain)
 
 
 def batch(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:

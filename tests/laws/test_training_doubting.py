@@ -23,10 +23,11 @@ RATE = 0.25
 
 
 def noisy_job(folder: Path, suspects: str = "keep", kind: str = "symmetric") -> tuple[Job, np.ndarray]:
-    """Squares of which a quarter has a wrong label in training alone; and the truth."""
+    """Squares of which a quarter (or of red and green, each called the other) has a wrong label in training alone; and
+    the truth."""
     made = make.job(folder, images=360, recipe=Recipe(noisy="yes", suspects=suspects))
     truth, random = made.data.targets, np.random.default_rng(1)
-    other = random.integers(1, 3, len(truth)) if kind == "symmetric" else np.where(truth == 0, 1, 0)
+    other = random.integers(1, 3, len(truth)) if kind == "symmetric" else np.array([1, 2, 0])[truth]
     wrong = (random.random(len(truth)) < RATE) & np.isin(np.arange(len(truth)), made.train)
     labels = np.where(wrong, (truth + other) % 3, truth)
     return replace(made, data=replace(made.data, targets=labels)), truth

@@ -108,7 +108,8 @@ def self_confidence(targets: Labels, probabilities: Floats) -> NDArray[np.float6
     counts = np.bincount(targets, minlength=probabilities.shape[1])
     own = probabilities[np.arange(len(targets)), targets].astype(np.float64)
     sums = np.bincount(targets, weights=own, minlength=len(counts))
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+    # Rounding must not put the mean of equal probabilities above them all.
+    return np.where(counts > 0, sums / np.maximum(counts, 1) - 1e-9, np.inf)
 
 
 def surest(probabilities: Floats) -> NDArray[np.float64]:
