@@ -64,8 +64,8 @@ def test_without_asking_nothing_is_doubted(mixed: Path, tmp_path: Path) -> None:
 
 def test_several_labels_an_image_are_refused_in_three_parts(mixed: Path, tmp_path: Path) -> None:
     files = sorted((mixed / "train").rglob("*.png"))[:60]
-    rows = [f"{file},{file.parent.name}|{NAMES[at % 3]}" for at, file in enumerate(files)]
+    rows = [f"{file.relative_to(mixed)},{file.parent.name}|{NAMES[at % 3]}" for at, file in enumerate(files)]
     (tmp_path / "several.csv").write_text("\n".join(["file,labels", *rows]) + "\n")
-    done = fieldmark("train", "several.csv", "--noisy", "yes", "--out", "c.fieldmark", cwd=tmp_path)
+    done = fieldmark("train", "several.csv", "--root", mixed, "--noisy", "yes", "--out", "c.fieldmark", cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "have several" in done.stderr and "where: noisy = yes" in done.stderr and "do:" in done.stderr

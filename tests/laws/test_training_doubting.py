@@ -23,7 +23,7 @@ RATE = 0.25
 
 
 def noisy_job(folder: Path, suspects: str = "keep", kind: str = "symmetric") -> tuple[Job, np.ndarray]:
-    """Squares of which a quarter (or of red and green, each called the other) has a wrong label in training alone; and
+    """Squares of which a quarter (of red and green, each called the other) has a wrong label in training alone; and
     the truth."""
     made = make.job(folder, images=360, recipe=Recipe(noisy="yes", suspects=suspects))
     truth, random = made.data.targets, np.random.default_rng(1)

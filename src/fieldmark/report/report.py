@@ -9,7 +9,8 @@ from fieldmark.evaluation.evaluation import Evaluation
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One pass of the training loop. Losses are mean cross-entropies per image; `score` is what chose the epoch."""
+    """One pass of the training loop. `train_loss` is what was lowered, per image (below nought where a remedy rewards
+    agreement), `validation_loss` the mean cross-entropy; `score` is what chose the epoch."""
 
     epoch: int
     seconds: float
