@@ -14,6 +14,7 @@ from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.row import EncoderRow
 from fieldmark.progress import silent
+from fieldmark.training.batches import Batch
 from fieldmark.training.choosing import Choice
 from fieldmark.training.job import Job
 from fieldmark.training.network import Network
@@ -129,6 +130,13 @@ def job(folder: Path, *, images: int = 96, task: Task = "single", seed: int = 0,
         "progress": silent,
     }
     return Job(**{**fields, **changes})
+
+
+def batch(targets: Tensor, places: Tensor | None = None) -> Batch:
+    """What an objective is told of images that were seen as they are; pixels it is not shown."""
+    places = torch.arange(len(targets)) if places is None else places
+    nobody = torch.zeros(len(targets), dtype=torch.bool)
+    return Batch(pixels=torch.empty(0), targets=targets, mirrored=nobody, places=places, rows=places)
 
 
 def network(seed: int = 0) -> Network:

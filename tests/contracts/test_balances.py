@@ -30,9 +30,9 @@ def job(tmp_path, counts):
 @every_balance
 def test_even_classes_need_nothing(name, tmp_path):
     made, plan = job(tmp_path, (30, 30, 30)), make.PLAN
-    logits, targets = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
-    plain = objective(made, plan)(logits, targets, 0.9)
-    assert objective(made, msgspec.structs.replace(plan, balance=name))(logits, targets, 0.9) == pytest.approx(
+    batch = torch.randn(5, 3), make.batch(torch.tensor([0, 1, 2, 1, 0])), 0.9
+    plain = objective(made, plan)(*batch)
+    assert objective(made, msgspec.structs.replace(plan, balance=name))(*batch) == pytest.approx(
         plain.item(), rel=1e-5
     )
 
@@ -62,7 +62,7 @@ def test_even_draws_fill_the_epoch_with_as_many_of_each_and_each_image_before_an
 def test_batches_of_even_draws_are_even(tmp_path):
     made = job(tmp_path, (60, 12, 4))
     batches = Batches(made, msgspec.structs.replace(make.PLAN, balance="balanced-sampling", batch=76))
-    counts = np.bincount(batches.at(0)[1].numpy())
+    counts = np.bincount(batches.at(0).targets.numpy())
     assert np.ptp(counts) <= 1
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 
 import msgspec
 import numpy as np
@@ -18,8 +19,9 @@ import makers_training as make
 from fieldmark.errors import UsageError
 from fieldmark.training.loop import fit
 from fieldmark.training.network import Network
-from fieldmark.training.objective import objective
+from fieldmark.training.objective import Objective, objective
 from fieldmark.training.plan import Plan
+from fieldmark.training.remedies import REMEDIES
 from fieldmark.training.scoring import score
 from fieldmark.training.winograd import FEWEST_TILES
 
@@ -34,6 +36,7 @@ plans = pytest.mark.parametrize(
         {"balance": "balanced-sampling", "loss": "focal"},
         {"epochs": 2.5},
         {"patience": 1, "epochs": 12},
+        *({"remedy": name, "noise_rate": 0.3} for name in REMEDIES if name != "none"),
     ],
     ids=str,
 )
@@ -169,20 +172,20 @@ def test_after_a_loss_that_is_no_number_it_goes_back_and_on_at_a_lower_rate(tmp_
     """Four steps are an epoch; the seventh goes wrong, once."""
     left = [6]
 
-    def failing_once(job, plan):
-        inner = objective(job, plan)
-
-        def value(*batch):
+    class FailingOnce(Objective):
+        def __call__(self, *batch):
             left[0] -= 1
-            return inner(*batch) * (float("nan") if left[0] == -1 else 1.0)
+            return super().__call__(*batch) * (float("nan") if left[0] == -1 else 1.0)
 
-        return value
+    def failing_once(job, plan):
+        made = objective(job, plan)
+        return FailingOnce(**{field.name: getattr(made, field.name) for field in fields(made)})
 
     first, second = make.network(), make.network()
     (tmp_path / "again").mkdir()
     with monkeypatch.context() as patched:
         patched.setattr("fieldmark.training.loop.objective", failing_once)
-        fitted = fit(first, make.job(tmp_path), changed(average=0.1))
+        fitted = fit(first, make.job(tmp_path), changed(average=0.1, remedy="early-learning"))
     assert fitted.plan.cuts == ((4, 0.3),)
     assert len(fitted.epochs) == 4 and "back to step 4" in fitted.notes[0]
     assert fitted.epochs[1].learning_rate < 0.5 * fitted.epochs[0].learning_rate

@@ -32,3 +32,34 @@ def test_few_images_are_folded_unless_a_split_is_asked(tmp_path):
 def test_folds_and_a_split_contradict_each_other(tmp_path):
     with pytest.raises(UsageError, match="no shares to set"):
         chosen(tmp_path, folds=3, split="0.6,0.2,0.2")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"suspects": "drop"}, "no effect"),
+        ({"noisy": "yes", "suspects": "down-weight", "method": "probe"}, "counts all images alike"),
+        ({"noisy": "yes", "suspects": "drop", "folds": 3}, "never dropped"),
+        ({"model": "lenet", "remedy": "small-loss"}, "which share"),
+        ({"model": "lenet", "noise_rate": 0.2}, "no effect"),
+        ({"model": "lenet", "remedy": "early-learning", "noise_rate": 0.2}, "no effect"),
+        ({"model": "lenet", "remedy": "early-lerning"}, "unknown remedy"),
+        ({"remedy": "early-learning"}, "--remedy would have no effect"),
+    ],
+    ids=str,
+)
+def test_settings_about_wrong_labels_take_effect_or_are_refused(tmp_path, settings, words):
+    with pytest.raises(UsageError, match=words):
+        chosen(tmp_path, **settings)
+
+
+@pytest.mark.parametrize("settings", [{"noisy": "yes"}, {"remedy": "early-learning"}], ids=str)
+def test_wrong_labels_are_a_matter_of_one_label_an_image(tmp_path, settings):
+    data = make.table(tmp_path, np.eye(3, dtype=np.uint8)[np.arange(60) % 3], "multi")
+    with pytest.raises(UsageError, match="one label"):
+        choose(Recipe(model="lenet", **settings), data)
+
+
+def test_a_remedy_with_its_rate_or_an_estimate_is_welcome(tmp_path):
+    chosen(tmp_path, model="lenet", remedy="small-loss", noise_rate=0.2)
+    chosen(tmp_path, model="lenet", remedy="small-loss", noisy="yes", suspects="drop")

@@ -45,6 +45,8 @@ def test_what_was_asked_is_done_and_needs_no_reason(tmp_path):
         "loss": "focal",
         "label_smoothing": 0.2,
         "balance": "class-weights",
+        "remedy": "small-loss",
+        "noise_rate": 0.25,
         "prior": "data",
         "crop_scale": 0.9,
         "patience": 3,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from typing import IO, Any
 
 import msgspec
 
-from fieldmark.errors import MissingExtra, OutputError, UsageError
+from fieldmark.data.writing import writing_whole
+from fieldmark.errors import MissingExtra, UsageError
 from fieldmark.inference.prediction import Failure, Prediction
 
 Answer = Prediction | Failure
@@ -143,21 +143,3 @@ def _open(output: Path | None) -> Iterator[IO[bytes]]:
         return
     yield sys.stdout.buffer
     sys.stdout.buffer.flush()
-
-
-@contextmanager
-def writing_whole(output: Path) -> Iterator[IO[bytes]]:
-    """A file that appears when it is whole, or not at all. Raises OutputError where the disk will not take it."""
-    beside = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as stream:
-            yield stream
-        beside.replace(output)
-    except OSError as error:
-        raise OutputError(
-            "the file could not be written",
-            where=f"{output}: {error.strerror}",
-            do="free some space, or write it somewhere else",
-        ) from None
-    finally:
-        beside.unlink(missing_ok=True)

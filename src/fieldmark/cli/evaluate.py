@@ -7,9 +7,9 @@ from typing import Literal
 
 import click
 
-from fieldmark.cli.answers import writing_whole
 from fieldmark.cli.console import json_option, show_notes, show_skipped, showing_progress, write_json
 from fieldmark.cli.data_options import data_options, read_data
+from fieldmark.data.writing import writing_whole
 from fieldmark.evaluation.evaluate import evaluate
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.evaluation.plain import everything

@@ -10,7 +10,8 @@ from fieldmark.report.comparison import Comparison
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One pass of the training loop. Losses are mean cross-entropies per image; `score` is what chose the epoch."""
+    """One pass of the training loop. `train_loss` is what was lowered, per image (below nought where a remedy rewards
+    agreement), `validation_loss` the mean cross-entropy; `score` is what chose the epoch."""
 
     epoch: int
     seconds: float

@@ -3,6 +3,8 @@ taken up again."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +17,18 @@ from fieldmark.training.plan import Plan
 FIRST_SIDES = 2**32  # no epoch has this number, so its order is free to say which side of an image comes first
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """`pixels` uint8 [B, S, S, 3] as they are; `targets` as in Dataset; `mirrored` bool [B]: seen mirrored in this
+    epoch; `places` int64 [B] among the job's training rows, `rows` int64 [B] of its data."""
+
+    pixels: Tensor
+    targets: Tensor
+    mirrored: Tensor
+    places: Tensor
+    rows: Tensor
+
+
 class Batches:
     """`per_epoch` steps see every training image once (with even draws, every class as often)."""
 
@@ -24,21 +38,23 @@ class Batches:
         self._first_side = np.random.default_rng((plan.seed, FIRST_SIDES)).permutation(len(job.train)) % 2
         self._epoch, self._order = -1, job.train[:0]
 
-    def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """uint8 pixels [B, S, S, 3], their targets, bool [B]: mirrored in this epoch, int64 [B]: rows of the data.
-
-        Each image is mirrored in every other epoch, from a random first side: two epochs show both (Jordan 2024).
-        """
+    def at(self, step: int) -> Batch:
+        """What the step sees. Each image is mirrored in every other epoch, from a random first side: two epochs show
+        both (Jordan 2024)."""
         job, plan = self._job, self._plan
         epoch, index = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._order_of(epoch)
-        chosen = self._order[index * plan.batch : (index + 1) * plan.batch]
-        mirrored = (self._first_side[chosen] + epoch) % 2 == 1 if plan.flip else np.zeros(len(chosen), bool)
-        rows = job.train[chosen]
-        pixels, targets = job.pixels[rows], job.data.targets[rows]
-        seen = torch.from_numpy(pixels), torch.from_numpy(targets)
-        return *seen, torch.from_numpy(mirrored), torch.from_numpy(rows)
+        places = self._order[index * plan.batch : (index + 1) * plan.batch]
+        mirrored = (self._first_side[places] + epoch) % 2 == 1 if plan.flip else np.zeros(len(places), bool)
+        rows = job.train[places]
+        return Batch(
+            pixels=torch.from_numpy(job.pixels[rows]),
+            targets=torch.from_numpy(job.data.targets[rows]),
+            mirrored=torch.from_numpy(mirrored),
+            places=torch.from_numpy(places),
+            rows=torch.from_numpy(rows),
+        )
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         random = np.random.default_rng((self._plan.seed, epoch))

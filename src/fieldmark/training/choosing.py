@@ -23,6 +23,7 @@ from fieldmark.training.balances import BALANCES
 from fieldmark.training.losses import LOSSES
 from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
+from fieldmark.training.remedies import refuse_idle_doubts
 from fieldmark.training.teacher import open_teacher
 
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
@@ -67,6 +68,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     shares = _shares(recipe, data, reasons)
     _refuse_what_the_labels_do_not_allow(recipe, data)
     _refuse_what_has_no_effect(recipe, method, row, folds)
+    refuse_idle_doubts(recipe, data.task, probe=method == "probe", folds=folds)
     return Choice(
         model=model,
         row=row,
@@ -103,7 +105,7 @@ def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> 
         why = f"that is how {model} is used unless you say otherwise"
     elif recipe.teacher != "none":
         method, why = "network", "a teacher teaches encoder and head together"
-    elif _pretrained(recipe, row):
+    elif pretrained(recipe, row):
         method, why = "probe", "pretrained weights are at hand, and a fitted head needs minutes, not hours"
     else:
         method, why = "network", "no pretrained weights, so encoder and head learn together"
@@ -111,7 +113,8 @@ def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> 
     return method
 
 
-def _pretrained(recipe: Recipe, row: EncoderRow) -> bool:
+def pretrained(recipe: Recipe, row: EncoderRow) -> bool:
+    """Whether the encoder starts from weights that the recipe names or that lie on this machine."""
     return recipe.weights not in ("auto", "none") or (
         recipe.weights == "auto" and weights_available(row.weights) is not None
     )
@@ -136,7 +139,7 @@ def _geometry(recipe: Recipe, row: EncoderRow, data: Dataset, shorter_px: int, r
     size = None if recipe.size == "auto" else int(recipe.size)
     geometry = row.geometry(size)
     small = shorter_px <= SMALL_PX
-    if size is None and small and row.fits_small and not _pretrained(recipe, row):
+    if size is None and small and row.fits_small and not pretrained(recipe, row):
         geometry = row.geometry(max(8, shorter_px))
     if recipe.size == "auto":
         enlarged = "; enlarged to what the network was made for" if small and geometry.size_px > SMALL_PX else ""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fieldmark.bundle.schema import Parent, Weights
 from fieldmark.data.dataset import Dataset
+from fieldmark.measures.label_noise import LabelNoise, Suspects
 from fieldmark.progress import Progress
 from fieldmark.report.report import Epoch
 from fieldmark.training.balances import Prior
@@ -28,7 +29,8 @@ class Job:
 
     With folds, `fold` int64 [len(train)] gives each row of `train` its fold (-1: always trained on, because its class
     has nothing else to learn from) and `validation` is empty; otherwise `fold` is None. `deadline` is in seconds of
-    time.monotonic; learning must be over by then.
+    time.monotonic; learning must be over by then. `noise` and `suspects` (rows of `data`) come where labels were
+    doubted; `trust` float32 [len(train)] is how much each training image then counts, None where all count alike.
     """
 
     data: Dataset
@@ -44,6 +46,9 @@ class Job:
     resume: bool
     deadline: float | None
     progress: Progress
+    noise: LabelNoise | None = None
+    suspects: Suspects | None = None
+    trust: NDArray[np.float32] | None = None
 
     @property
     def judged(self) -> Rows:

@@ -56,8 +56,8 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         accelerator = _accelerator(plan.precision)
         network.train()
         model, optimiser = accelerator.prepare(network, optimisers.build(network, plan))
-        run = Run(standing, tensors, network, optimiser, job.run_folder)
         lowered = objective(job, plan)
+        run = Run(standing, tensors, network, optimiser, lowered.remembered, job.run_folder)
         batches = Batches(job, plan)
         per_epoch = batches.per_epoch
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
@@ -67,14 +67,14 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         while run.step < refits[-1][1] and not run.tired:
             generator = torch.manual_seed(seed_of(plan.seed, run.step))  # dropout draws from it too
             at = position(run.step, refits)
-            pixels, truth, mirrored, rows = batches.at(run.step)
-            views = augment(pixels, mirrored, plan, generator)
+            batch = batches.at(run.step)
+            views = augment(batch.pixels, batch.mirrored, plan, generator)
             learning_rate = plan.learning_rate * run.cut * rate(at, plan.warmup)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * group["share"]
 
             logits = model(views.to(accelerator.device))[1]
-            value = lowered(logits, truth.to(accelerator.device), at, rows, mirrored)
+            value = lowered(logits, batch, at)
             if not torch.isfinite(value):
                 run.back_off()
                 refits = run.plan.refits or refits[:1]

@@ -34,6 +34,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     teacher_share: float = 0.0  # of the loss that is the distance from the teacher
     teacher_temperature: float = 1.0  # by which both answers are softened for that
     balance: str = "none"
+    remedy: str = "none"  # against wrong labels
+    noise_rate: float = 0.0  # share of wrong labels that the remedy reckons with
     prior: Prior = "data"  # how common classes are in the world that is answered for
     score: ScoreName = "accuracy"  # what the best epoch is best in
     flip: bool

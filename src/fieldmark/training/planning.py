@@ -16,7 +16,8 @@ from fieldmark.training.balances import BALANCES
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
-from fieldmark.training.teacher import label_smoothing, teaching
+from fieldmark.training.remedies import REMEDIES, noise_rate_of, remedy_for
+from fieldmark.training.teacher import teaching
 
 UNEVEN = 10.0  # from here on rare classes get a margin
 SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
@@ -57,6 +58,8 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     share, temperature = teaching(recipe.teacher, choices)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
+    remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise))
+    smoothing = _smoothing(remedy, recipe.teacher)
     return (
         Plan(
             epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
@@ -70,11 +73,13 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             warmup=recipe.warmup,
             average=0.05 if pretrained else 0.0,
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
-            label_smoothing=settle("label smoothing", recipe.label_smoothing, *label_smoothing(recipe.teacher)),
+            label_smoothing=settle("label smoothing", recipe.label_smoothing, *smoothing),
             teacher=recipe.teacher,
             teacher_share=share,
             teacher_temperature=temperature,
             balance=balance,
+            remedy=remedy,
+            noise_rate=settle("noise rate", recipe.noise_rate, *noise_rate_of(job.noise)),
             prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
             score=_score(job.data.task, uneven),
             flip=flip,
@@ -113,6 +118,12 @@ def _view(size_px: int) -> int | None:
     """A crop shows things larger than the whole image does, by about as much as 5/7 of the size makes up for: half
     the work, and no worse (Touvron et al. 2019, Fixing the train-test resolution discrepancy)."""
     return size_px * 5 // 7 // STRIDE * STRIDE if size_px >= PHOTO_PX else None
+
+
+def _smoothing(remedy: str, teacher: str) -> tuple[float, str]:
+    if teacher != "none":
+        return 0.0, "the teacher's answers are soft already"
+    return REMEDIES[remedy].smoothing, "Szegedy et al. 2016" if remedy == "none" else f"as remedy = {remedy} asks"
 
 
 def _balance(uneven: float) -> tuple[str, str]:

@@ -53,6 +53,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description="a bundle whose answers are learnt as well as the labels (distillation); none: no teacher"),
     ] = "none"
     balance: Annotated[str, Meta(description="remedy for uneven classes, none or another: docs/training.md")] = "auto"
+    noisy: Annotated[
+        Literal["no", "yes"],
+        Meta(description="estimate how many labels are wrong and which, choose the remedy by it, list the suspects"),
+    ] = "no"
+    suspects: Annotated[
+        Literal["keep", "down-weight", "drop"],
+        Meta(description="what training does with images whose label looks wrong (with --noisy yes)"),
+    ] = "keep"
+    remedy: Annotated[str, Meta(description="against wrong labels, none or another: docs/training.md")] = "auto"
+    noise_rate: (
+        Annotated[float, Meta(ge=0, lt=1, description="share of wrong labels that small-loss reckons with")] | Auto
+    ) = "auto"
     prior: Annotated[
         Literal["auto", "data", "even"],
         Meta(description="the world to answer for: classes as common as in the data, or all alike"),

@@ -24,12 +24,14 @@ from fieldmark.report.report import Report
 from fieldmark.training.cache import cache_pixels
 from fieldmark.training.choosing import choose, parse_duration
 from fieldmark.training.dividing import divide
+from fieldmark.training.doubting import doubt
 from fieldmark.training.end_to_end import learn_end_to_end
 from fieldmark.training.job import Job
 from fieldmark.training.memory import keep_freed_memory
 from fieldmark.training.probe import learn_by_probe
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.shipping import Wishes, ship
+from fieldmark.training.suspects import beside, write_suspects
 
 ASKED = "recipe.json"
 LEARN = {"probe": learn_by_probe, "network": learn_end_to_end}
@@ -79,7 +81,8 @@ def train(
 
     `out` defaults to the data's name with `.fieldmark`, in the working folder; a bundle that is there already is
     replaced when the new one is whole. `canaries="data"` puts a few validation photos into the bundle. `resume`
-    goes on from the checkpoint that an interrupted run left in `OUT.run/`.
+    goes on from the checkpoint that an interrupted run left in `OUT.run/`. With the recipe's `noisy` the images whose
+    label looks wrong are listed in `suspects.csv` beside the bundle, after the bundle's name.
 
     Raises DataError, UsageError, UnknownName, WeightsError, OutputError, and ParityError where the exported graph
     does not answer as the network does. Nothing is written unless everything is.
@@ -113,9 +116,12 @@ def train(
             deadline=_deadline(recipe, begun, reading_s * len(parts.test) / max(1, len(cached.data))),
             progress=progress,
         )
+        if recipe.noisy == "yes":
+            job = doubt(job)
         learned = LEARN[choice.method](job)
         wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
         report = ship(job, learned, folder, wishes, begun=begun)
+        write_suspects(job, beside(out))
     return Trained(bundle=out, report=report)
 
 

@@ -49,14 +49,21 @@ class Run:
     """The loop's account book: `plan` as it is being run, `step` steps done, `epochs` scored, `best` weights."""
 
     def __init__(
-        self, standing: Standing, tensors: state.Tensors, network: nn.Module, optimiser: Optimizer, folder: Path
+        self,
+        standing: Standing,
+        tensors: state.Tensors,
+        network: nn.Module,
+        optimiser: Optimizer,
+        remembered: state.Tensors,
+        folder: Path,
     ) -> None:
         self.plan, self.step, self.epochs = standing.plan, standing.step, standing.epochs
         self.best_epoch, self.notes = standing.best_epoch, standing.notes
         self._loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64)
-        self.best, averaged = state.put_back(tensors, network, optimiser) if tensors else ({}, {})
+        self.best, averaged = state.put_back(tensors, network, optimiser, remembered) if tensors else ({}, {})
         self.average = Average(network, self.plan.average, averaged)
         self._network, self._optimiser, self._folder = network, optimiser, folder
+        self._remembered = remembered  # by the objective, which changes it in place
         self._fingerprint = standing.fingerprint
         self._epoch_began = time.monotonic() - standing.epoch_s
         # What was just read from a checkpoint need not be written to it.
@@ -108,7 +115,7 @@ class Run:
             raise self._ran_away(f"the loss of step {self.step + 1}, after {MOST_CUTS} lower rates were tried,")
         standing, tensors = self._good
         note = f"the loss of step {self.step + 1} was no number: back to step {standing.step}, {CUT} of the rate on"
-        self.best, averaged = state.put_back(tensors, self._network, self._optimiser)
+        self.best, averaged = state.put_back(tensors, self._network, self._optimiser, self._remembered)
         self.average = Average(self._network, self.plan.average, averaged)
         self.step, self.notes = standing.step, (*self.notes, note)
         self._loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64)
@@ -149,7 +156,7 @@ class Run:
         return self._standing(), {name: value.detach().clone() for name, value in self._tensors().items()}
 
     def _tensors(self) -> state.Tensors:
-        return state.gather(self._network, self._optimiser, self.best, self.average.tensors)
+        return state.gather(self._network, self._optimiser, self.best, self.average.tensors, self._remembered)
 
     def save_when_due(self, *, epoch_ended: bool) -> None:
         """Save at an epoch's end when the last one is some seconds old, amid an epoch when it is a minute old."""

@@ -224,6 +224,8 @@ def _resolved(job: Job, learned: Learned) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "split": ",".join(f"{share:.12g}" for share in choice.shares),
     }
+    if job.noise is not None:
+        ours["label_noise"] = msgspec.to_builtins(job.noise)
     # What is still "auto" belongs to the other method and had no part in this run.
     return {name: value for name, value in {**asked, **ours, **learned.settings}.items() if value != "auto"}
 

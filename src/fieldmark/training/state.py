@@ -1,4 +1,4 @@
-"""Network, optimiser and best weights as one flat table of tensors, and back."""
+"""Network, optimiser, best weights and what the objective remembers, as one flat table of tensors, and back."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from torch.optim import Optimizer
 Tensors = dict[str, Tensor]
 
 
-def gather(network: nn.Module, optimiser: Optimizer, best: Tensors, average: Tensors) -> Tensors:
-    """Names are `model.<name>`, `best.<name>`, `average.<name>` and `optimiser.<number of the weight>.<what>`."""
+def gather(network: nn.Module, optimiser: Optimizer, best: Tensors, average: Tensors, remembered: Tensors) -> Tensors:
+    """Names are `model.<name>`, `best.<name>`, `average.<name>`, `remembered.<name>` and
+    `optimiser.<number of the weight>.<what>`."""
     moments = optimiser.state_dict()["state"]
     return {
         **{f"model.{name}": value for name, value in network.state_dict().items()},
         **{f"best.{name}": value for name, value in best.items()},
         **{f"average.{name}": value for name, value in average.items()},
+        **{f"remembered.{name}": value for name, value in remembered.items()},
         **{f"optimiser.{i}.{key}": value for i, kept in moments.items() for key, value in kept.items()},
     }
 
 
-def put_back(tensors: Mapping[str, Tensor], network: nn.Module, optimiser: Optimizer) -> tuple[Tensors, Tensors]:
-    """The reverse of `gather`, into a network and an optimiser built alike; returns the best weights so far and the
-    averaged ones."""
+def put_back(
+    tensors: Mapping[str, Tensor], network: nn.Module, optimiser: Optimizer, remembered: Tensors
+) -> tuple[Tensors, Tensors]:
+    """The reverse of `gather`, into a network, an optimiser and a memory built alike; returns the best weights so far
+    and the averaged ones."""
     network.load_state_dict(_under("model.", tensors))
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
@@ -32,6 +36,8 @@ def put_back(tensors: Mapping[str, Tensor], network: nn.Module, optimiser: Optim
         number, key = name.split(".", 1)
         moments.setdefault(int(number), {})[key] = _laid_out_like(weights[int(number)], value)
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    for name, value in _under("remembered.", tensors).items():
+        remembered[name].copy_(value)
     return _under("best.", tensors), _under("average.", tensors)
 
 

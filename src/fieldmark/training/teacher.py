@@ -33,11 +33,6 @@ def open_teacher(path: str, data: Dataset) -> Bundle:
     return teacher
 
 
-def label_smoothing(teacher: str) -> tuple[float, str]:
-    """What "auto" becomes, and why."""
-    return (0.1, "Szegedy et al. 2016") if teacher == "none" else (0.0, "the teacher's answers are soft already")
-
-
 def teaching(teacher: str, choices: list[str]) -> tuple[float, float]:
     """The plan's share and temperature; a line for them is added to `choices` where there is a teacher."""
     if teacher == "none":
