@@ -26,7 +26,8 @@ plans = pytest.mark.parametrize(
         {},
         {"optimiser": "adamw", "learning_rate": 0.01},
         {"optimiser": "muon", "learning_rate": 0.1},
-        {"crop_scale": 0.5, "flip": False},
+        {"augment": "crop+shift", "crop_scale": 0.5, "flip": False},
+        {"augment": "flip+trivial+erase+mixup+cutmix", "balance": "class-weights"},
         {"average": 0.1, "optimiser": "adamw", "first_layer_rate": 0.3},
         {"balance": "balanced-sampling", "loss": "focal"},
         {"epochs": 2.5},
@@ -169,9 +170,9 @@ def test_after_a_loss_that_is_no_number_it_goes_back_and_on_at_a_lower_rate(tmp_
     def failing_once(job, plan):
         inner = objective(job, plan)
 
-        def value(logits, truth, at):
+        def value(logits, truth, at, mix):
             left[0] -= 1
-            return inner(logits, truth, at) * (float("nan") if left[0] == -1 else 1.0)
+            return inner(logits, truth, at, mix) * (float("nan") if left[0] == -1 else 1.0)
 
         return value
 

@@ -22,6 +22,7 @@ from fieldmark.table import unknown_name
 from fieldmark.training.balances import BALANCES
 from fieldmark.training.losses import LOSSES
 from fieldmark.training.plan import Plan
+from fieldmark.training.presets import asked_for
 from fieldmark.training.recipe import Recipe
 
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
@@ -63,6 +64,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     folds = _folds(recipe, method, data, reasons)
     shares = _shares(recipe, data, reasons)
     _refuse_what_the_labels_do_not_allow(recipe, data)
+    asked_for(recipe)  # an unknown name, or settings that contradict each other, are an error here, before any work
     _refuse_what_has_no_effect(recipe, method, row, folds)
     return Choice(
         model=model,

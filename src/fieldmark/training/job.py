@@ -17,6 +17,7 @@ from fieldmark.report.report import Epoch
 from fieldmark.training.balances import Prior
 from fieldmark.training.choosing import Choice
 from fieldmark.training.network import Network
+from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
 
 Rows = NDArray[np.int64]
@@ -75,3 +76,4 @@ class Learned:
     score_name: str = ""
     prior: Prior = "data"
     out_of_fold: NDArray[np.float32] | None = None
+    plan: Plan | None = None  # of the training loop, as it was run

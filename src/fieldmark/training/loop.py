@@ -67,13 +67,13 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
             generator = torch.manual_seed(seed_of(plan.seed, run.step))  # dropout draws from it too
             at = position(run.step, refits)
             pixels, truth, mirrored = batches.at(run.step)
-            views = augment(pixels, mirrored, plan, generator)
+            views, mix = augment(pixels, mirrored, plan, generator)
             learning_rate = plan.learning_rate * run.cut * rate(at, plan.warmup)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * group["share"]
 
             logits = model(views.to(accelerator.device))[1]
-            value = lowered(logits, truth.to(accelerator.device), at)
+            value = lowered(logits, truth.to(accelerator.device), at, mix)
             if not torch.isfinite(value):
                 run.back_off()
                 refits = run.plan.refits or refits[:1]

@@ -13,6 +13,7 @@ from fieldmark.data.dataset import Task
 from fieldmark.training.balances import BALANCES, Balance
 from fieldmark.training.job import Job
 from fieldmark.training.losses import LOSSES, Formula, softened
+from fieldmark.training.mixing import Mix
 from fieldmark.training.plan import Plan
 
 
@@ -26,13 +27,19 @@ class Objective:
     balance: Balance
     counts: NDArray[np.float64]
 
-    def __call__(self, logits: Tensor, targets: Tensor, position: float) -> Tensor:
-        """Mean over the batch, a scalar; logits float32 [N, C], targets as in Dataset, position in 0..1."""
+    def __call__(self, logits: Tensor, targets: Tensor, position: float, mix: Mix | None = None) -> Tensor:
+        """Mean over the batch, a scalar; logits float32 [N, C], targets as in Dataset, position in 0..1.
+
+        Mixed images have mixed targets, and mixed weights. With several labels an image, one that both images have
+        is wholly there, and one that a single image has is there by that image's share.
+        """
         if self.balance.offset:
             logits = logits + torch.from_numpy(self.balance.offset(self.counts)).to(logits)
-        losses = self.formula(logits, softened(targets, logits.shape[1], self.task, self.smoothing))
+        truth = softened(targets, logits.shape[1], self.task, self.smoothing)
+        losses = self.formula(logits, mix.of(truth) if mix else truth)
         if self.balance.weight:
-            losses = losses * torch.from_numpy(self.balance.weight(self.counts, position)).to(logits)[targets]
+            weights = torch.from_numpy(self.balance.weight(self.counts, position)).to(logits)[targets]
+            losses = losses * (mix.of(weights) if mix else weights)
         return losses.mean()
 
 

@@ -33,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     balance: str = "none"
     prior: Prior = "data"  # how common classes are in the world that is answered for
     score: ScoreName = "accuracy"  # what the best epoch is best in
+    augment: str  # names of augmentations joined with +, or none; the next three are how strong three of them are
     flip: bool
     crop_scale: float
     shift_px: int = 0  # random shift of so many pixels each way, edges mirrored

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from fieldmark.cores import available_cores
 from fieldmark.data.dataset import Task
 from fieldmark.encoders.row import SMALL_PX, Optimiser
 from fieldmark.errors import UsageError
 from fieldmark.training.balances import BALANCES
+from fieldmark.training.choosing_views import choose_views
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
 
 UNEVEN = 10.0  # from here on rare classes get a margin
 SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
-LOOKED_AT = 1000  # images that tell whether all are grey
 V = TypeVar("V")
 
 
@@ -41,22 +39,22 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     batch = settle("batch", recipe.batch, _batch(images, optimiser, pretrained), "at least 16 steps a pass")
-    flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
-    flip = settle("flip", _yes(recipe.flip), flip, flip_why)
-    mirror = settle("mirror", _yes(recipe.mirror), *_mirror(flip, small, pretrained))
-    if mirror and not flip:
+    epochs = settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none"))
+    views = choose_views(job, epochs=epochs, batch=batch)
+    choices.extend(views.reasons)
+    mirror = settle("mirror", _yes(recipe.mirror), *_mirror(views.flip, small, pretrained))
+    if mirror and not views.flip:
         raise UsageError(
             "the network would answer for mirrored images, and never saw one in training",
             where="--mirror yes, flip = no",
-            do="drop --mirror, or train with --flip yes",
+            do="drop --mirror, or train with --flip yes (or flip in --augment)",
         )
-    crop, crop_why = _crop(size_px)
     fastest, fastest_why = _precision(recipe.precision, threads)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
     return (
         Plan(
-            epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
+            epochs=epochs,
             batch=batch,
             optimiser=optimiser,
             learning_rate=settle(
@@ -71,10 +69,11 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             balance=balance,
             prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
             score=_score(job.data.task, uneven),
-            flip=flip,
+            augment=views.augment,
+            flip=views.flip,
             mirror=mirror,
-            crop_scale=settle("crop scale", recipe.crop_scale, crop, crop_why),
-            shift_px=size_px // 16 if small else 0,
+            crop_scale=views.crop_scale,
+            shift_px=views.shift_px,
             patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
             precision=settle("precision", recipe.precision, fastest, fastest_why),
             threads=settle("threads", recipe.threads, threads, "the processors that this process may use"),
@@ -89,17 +88,6 @@ def unevenness(job: Job) -> float:
     if job.data.task != "single":
         return 1.0
     return float(job.counts.max() / max(1.0, job.counts.min()))
-
-
-def all_grey(pixels: NDArray[np.uint8]) -> bool:
-    """Whether all images of uint8 [N, S, S, 3] have three equal channels."""
-    return bool((pixels == pixels[..., :1]).all())
-
-
-def _crop(size_px: int) -> tuple[float, str]:
-    if size_px <= SMALL_PX:  # a crop of so few pixels, resized, is mostly blur
-        return 1.0, f"{size_px} px images are shifted instead"
-    return 0.35, "keeps most objects whole"
 
 
 def _balance(uneven: float) -> tuple[str, str]:
@@ -153,14 +141,6 @@ def _epochs(images: int, pretrained: bool, budget: bool) -> tuple[float, str]:
     fewest, most, views = (5, 15, 15_000) if pretrained else (12, 30, 18_000)
     why = f"{fewest} passes, or up to {most} where there are few images"
     return float(min(most, max(fewest, views // max(1, images)))), why
-
-
-def _flip(class_names: tuple[str, ...], grey: bool, small: bool) -> tuple[bool, str]:
-    if class_names and all(len(name) == 1 or name.isdigit() for name in class_names):
-        return False, "every class is a single sign or a number, and signs mean something else mirrored"
-    if grey and small:
-        return False, f"all images are grey and at most {SMALL_PX} px, as writing is; --flip yes for other things"
-    return True, "things look alike mirrored; --flip no where left and right differ"
 
 
 def _precision(asked: str, threads: int) -> tuple[Precision, str]:

@@ -41,6 +41,7 @@ from fieldmark.report.document import render_json
 from fieldmark.report.page import render
 from fieldmark.report.report import Report
 from fieldmark.report.thumbnails import thumbnails
+from fieldmark.training.contact_sheet import contact_sheet
 from fieldmark.training.job import Job, Learned, Rows
 from fieldmark.training.recipe import Recipe
 
@@ -104,7 +105,7 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
     manifest = msgspec.structs.replace(manifest, canaries=record(load(folder), pictures))
     seal(folder, manifest)
     report = _measure(load(folder), job, learned, logits, begun)
-    _write_report(report, job, folder, wishes)
+    _write_report(report, job, learned, folder, wishes)
     seal(folder, manifest)
     return report
 
@@ -196,12 +197,13 @@ def _own_photos(job: Job, folder: Path, wishes: Wishes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _write_report(report: Report, job: Job, folder: Path, wishes: Wishes) -> None:
+def _write_report(report: Report, job: Job, learned: Learned, folder: Path, wishes: Wishes) -> None:
     shown = [evaluation for evaluation in (report.test, report.validation) if evaluation is not None][:1]
     cases = [case.file for evaluation in shown for case in (*evaluation.mistakes, *evaluation.hits)]
     pictures = thumbnails(job.data.root, cases) if wishes.thumbnails else {}
+    sheet = contact_sheet(job, learned.plan) if wishes.thumbnails and learned.plan is not None else None
     (folder / REPORT_FOLDER).mkdir(exist_ok=True)
-    (folder / REPORT_FOLDER / "index.html").write_text(render(report, pictures), encoding="utf-8")
+    (folder / REPORT_FOLDER / "index.html").write_text(render(report, pictures, sheet), encoding="utf-8")
     (folder / REPORT_FOLDER / "report.json").write_text(render_json(report), encoding="utf-8")
     (folder / CARD).write_text(model_card(report), encoding="utf-8")
 
