@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fieldmark.data.picture import Pixels
 from fieldmark.report.sheet import Sheet, View
 from fieldmark.report.thumbnails import webp
 from fieldmark.training.augment import augment
@@ -21,8 +22,8 @@ LOOKED_THROUGH = 4 * VIEWS  # epochs; an image is in nearly each, but for those 
 
 
 def contact_sheet(job: Job, plan: Plan) -> Sheet | None:
-    """Views of up to six training images in the first six epochs that they are in, pixel for pixel those of the loop
-    (where a run is shorter, those that would have followed). None where the plan leaves images as they are."""
+    """Up to six training images, each as it was given the first six times, pixel for pixel what the loop makes (where a
+    run is shorter, what would have followed). None where the plan leaves images as they are."""
     made = rows_of(plan.augment)
     if not made:
         return None
@@ -66,16 +67,14 @@ def _view(job: Job, plan: Plan, batches: Batches, step: int, place: int) -> View
     generator = torch.Generator().manual_seed(seed_of(plan.seed, step))
     views, mix = augment(pixels, mirrored, plan, generator)
     truth = softened(targets, len(job.data.classes), job.data.task, 0.0)
-    return _shown(job, views[place], (mix.of(truth) if mix else truth)[place])
+    return _shown(job, views[place].numpy(), (mix.of(truth) if mix else truth)[place])
 
 
 def _plain(job: Job, row: int) -> View:
-    target = torch.from_numpy(job.data.targets[row : row + 1])
-    return _shown(
-        job, torch.from_numpy(job.pixels[row]), softened(target, len(job.data.classes), job.data.task, 0.0)[0]
-    )
+    target = torch.from_numpy(job.data.targets[[row]])
+    return _shown(job, job.pixels[row], softened(target, len(job.data.classes), job.data.task, 0.0)[0])
 
 
-def _shown(job: Job, pixels: Tensor, truth: Tensor) -> View:
+def _shown(job: Job, pixels: Pixels, truth: Tensor) -> View:
     shares = sorted(zip(job.data.classes, truth.tolist()), key=lambda each: -each[1])
-    return View(picture=webp(pixels.numpy()), target=tuple(each for each in shares if each[1] > 0.0))
+    return View(picture=webp(pixels), target=tuple(each for each in shares if each[1] > 0.0))

@@ -30,6 +30,7 @@ def mixup(pixels: Tensor, others: Tensor, generator: torch.Generator) -> tuple[T
     """uint8 [N, S, S, 3] twice -> their weighted means and the first's weights, float32 [N] (Zhang et al. 2018)."""
     random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
     drawn = random.beta(MIXUP_ALPHA, MIXUP_ALPHA, len(pixels))
+    drawn = np.maximum(drawn, 1.0 - drawn)  # the same mixtures, and no image quite replaced by its partner
     # Weights in 128ths: 16 bits hold every product, at half the work of floats.
     parts = torch.from_numpy(np.rint(128 * drawn).astype(np.int16))
     theirs = others.flatten(1)

@@ -106,37 +106,25 @@ def _equalize(pixels: Tensor, _strengths: Tensor) -> Tensor:
 
 
 def _rotate(pixels: Tensor, strengths: Tensor) -> Tensor:
-    turned = torch.deg2rad(strengths)
-    return warp(pixels, _maps(turned.cos(), -turned.sin(), turned.sin(), turned.cos()))
+    turned, maps = torch.deg2rad(strengths), _identities(pixels)
+    maps[:, 0, 0] = maps[:, 1, 1] = turned.cos()
+    maps[:, 0, 1], maps[:, 1, 0] = -turned.sin(), turned.sin()
+    return warp(pixels, maps)
 
 
-def _shear_x(pixels: Tensor, strengths: Tensor) -> Tensor:
-    return warp(pixels, _maps(1.0, strengths, 0.0, 1.0))
+def _entry(row: int, column: int, factor: float) -> Operate:
+    """The operation whose strengths, times `factor`, are one entry of the map of places."""
+
+    def operate(pixels: Tensor, strengths: Tensor) -> Tensor:
+        maps = _identities(pixels)
+        maps[:, row, column] = factor * strengths
+        return warp(pixels, maps)
+
+    return operate
 
 
-def _shear_y(pixels: Tensor, strengths: Tensor) -> Tensor:
-    return warp(pixels, _maps(1.0, 0.0, strengths, 1.0))
-
-
-def _translate_x(pixels: Tensor, strengths: Tensor) -> Tensor:
-    return warp(pixels, _maps(1.0, 0.0, 0.0, 1.0, across=2.0 * strengths))
-
-
-def _translate_y(pixels: Tensor, strengths: Tensor) -> Tensor:
-    return warp(pixels, _maps(1.0, 0.0, 0.0, 1.0, down=2.0 * strengths))
-
-
-def _maps(
-    xx: Tensor | float,
-    xy: Tensor | float,
-    yx: Tensor | float,
-    yy: Tensor | float,
-    *,
-    across: Tensor | float = 0.0,
-    down: Tensor | float = 0.0,
-) -> Tensor:
-    entries = torch.broadcast_tensors(*(torch.as_tensor(entry) for entry in (xx, xy, across, yx, yy, down)))
-    return torch.stack(entries, -1).view(-1, 2, 3)
+def _identities(pixels: Tensor) -> Tensor:
+    return torch.eye(2, 3, device=pixels.device).repeat(len(pixels), 1, 1)
 
 
 # Ranges: Müller and Hutter 2021 (wide), Cubuk et al. 2020 (usual). A shift is a share of the side: the 32 px that the
@@ -151,19 +139,25 @@ ROWS = (
     Operation(
         name="shear-x",
         summary="slanted sideways",
-        operate=_shear_x,
+        operate=_entry(0, 1, 1.0),
         wide=0.99,
         usual=0.3,
         upright=0.2,
         both_ways=True,
     ),
     Operation(
-        name="shear-y", summary="slanted upwards", operate=_shear_y, wide=0.99, usual=0.3, upright=0.2, both_ways=True
+        name="shear-y",
+        summary="slanted upwards",
+        operate=_entry(1, 0, 1.0),
+        wide=0.99,
+        usual=0.3,
+        upright=0.2,
+        both_ways=True,
     ),
     Operation(
         name="translate-x",
         summary="moved sideways, share of the side",
-        operate=_translate_x,
+        operate=_entry(0, 2, 2.0),
         wide=0.25,
         usual=0.45,
         upright=0.1,
@@ -172,7 +166,7 @@ ROWS = (
     Operation(
         name="translate-y",
         summary="moved up or down, share of the side",
-        operate=_translate_y,
+        operate=_entry(1, 2, 2.0),
         wide=0.25,
         usual=0.45,
         upright=0.1,
