@@ -18,6 +18,7 @@ from fieldmark.data.geometry import Geometry
 from fieldmark.evaluation.evaluation import Case, ClassFigures, Evaluation, ReliabilityBin
 from fieldmark.measures.estimate import Estimate
 from fieldmark.report.report import Epoch, Report
+from fieldmark.report.sheet import Sheet, View
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CLOTHING = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
@@ -286,6 +287,19 @@ def picture(seed: int, size: tuple[int, int] = (96, 72)) -> bytes:
 
 def pictures(evaluation: Evaluation) -> dict[str, bytes]:
     return {case.file: picture(i) for i, case in enumerate((*evaluation.mistakes, *evaluation.hits))}
+
+
+def sheet(images: int = 6, views: int = 6, names: Sequence[str] = CIFAR) -> Sheet:
+    """Blobs in the place of photos; every other view is a mixture."""
+
+    def view(image: int, number: int) -> View:
+        own, other = names[image % len(names)], names[(image + 3) % len(names)]
+        target = ((own, 0.63), (other, 0.37)) if number % 2 else ((own, 1.0),)
+        return View(picture=picture(10 * image + number), target=target)
+
+    rows = [(f"train/{i:05d}.jpg", view(i, 0), tuple(view(i, n) for n in range(views))) for i in range(images)]
+    summary = "left and right swapped in every other epoch"
+    return Sheet(rows=tuple(rows), made_by=(("flip", summary), ("cutmix", "a box shows another image")))
 
 
 def without_figures(evaluation: Evaluation, why: str = "no images") -> Evaluation:

@@ -59,6 +59,7 @@ PLAN = Plan(
     weight_decay=5e-3,
     warmup=0.1,
     label_smoothing=0.1,
+    augment="flip+shift",
     flip=True,
     crop_scale=1.0,
     shift_px=1,

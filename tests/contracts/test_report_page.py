@@ -15,6 +15,7 @@ from fieldmark.evaluation.evaluation import Case
 from fieldmark.measures.table import MEASURES
 from fieldmark.report.page import MOST_BYTES, render
 from fieldmark.report.report import Report
+from fieldmark.report.sheet import Sheet, View
 from fieldmark.report.terminal import headline, summary_lines
 from fieldmark.report.wording import WORDING
 
@@ -141,6 +142,40 @@ def test_at_most_3_mb_whatever_the_names_and_pictures() -> None:
     html = render(report, huge)
     assert len(html.encode()) <= MOST_BYTES
     assert "1,200 classes shown" in html and "1,200 files shown" in html
+
+
+def test_the_contact_sheet_shows_each_image_its_views_and_what_they_were_called() -> None:
+    sheet = make.sheet(images=4, views=5)
+    html = render(REPORTS["cifar"], {}, sheet)
+    page = Page(html)
+    assert page.open == [] and len(re.findall(r"<img ", html)) == 4 * 6
+    for _, plain, views in sheet.rows:
+        for view in (plain, *views):
+            assert base64.b64encode(view.picture).decode() in html
+    assert html.count("airplane 63&nbsp;%, cat 37&nbsp;%") == 2
+    text = "".join(page.text)
+    assert "left and right swapped" in text and "What the network was shown" in text
+    assert "What the network was shown" not in page_of(REPORTS["cifar"])[0]
+
+
+def test_a_contact_sheet_of_hostile_names_and_no_pictures_is_text() -> None:
+    view = View(picture=b"<svg onload=alert(1)>", target=((NASTY[0], 0.5), (NASTY[1], 0.5)))
+    sheet = Sheet(rows=((NASTY[1], view, (view,)),), made_by=((NASTY[0], NASTY[1]),))
+    html = render(REPORTS["cifar"], {}, sheet)
+    page = Page(html)
+    assert page.open == [] and "script" not in {tag for tag, _ in page.tags} and "<svg onload" not in html
+    assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
+
+
+def test_at_most_3_mb_with_a_contact_sheet_of_the_largest_pictures() -> None:
+    names = [f"{i:05d} " + '<"&' * 300 for i in range(1200)]
+    evaluation = make.single(names, 2400, right=0.3)
+    huge = b"\xff\xd8" + b"x" * 15_000
+    view = View(picture=huge, target=tuple((name, 1.0 / 1200) for name in names))
+    rows = tuple((name, view, (view,) * 6) for name in names[:6])
+    files = [case.file for case in (*evaluation.mistakes, *evaluation.hits)]
+    html = render(make.report(evaluation), dict.fromkeys(files, huge), Sheet(rows=rows, made_by=(("flip", "x"),)))
+    assert len(html.encode()) <= MOST_BYTES and "What the network was shown" in html
 
 
 def test_a_validation_page_warns_and_an_out_of_fold_page_explains() -> None:

@@ -55,3 +55,16 @@ def test_resume_with_nothing_to_resume(small: Path, tmp_path: Path) -> None:
     done = fieldmark("train", small, *SETTINGS, "--out", "new.fieldmark", "--resume", cwd=tmp_path)
     assert done.returncode == 2
     assert "no interrupted run" in done.stderr
+
+
+def test_the_report_shows_what_the_network_was_given_unless_photos_are_to_stay_out(
+    small: Path, tmp_path: Path
+) -> None:
+    asked = ("--augment", "flip+trivial+cutmix", "--out", "views.fieldmark")
+    for words, shown in ((asked, True), ((*asked, "--no-thumbnails"), False)):
+        done = fieldmark("train", small, *SETTINGS, *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        page = (tmp_path / "views.fieldmark" / "report" / "index.html").read_text()
+        assert ("What the network was shown" in page) == ("<img" in page) == shown
+    manifest = json.loads((tmp_path / "views.fieldmark" / "fieldmark.json").read_text())
+    assert manifest["recipe"]["augment"] == manifest["asked"]["augment"] == "flip+trivial+cutmix"

@@ -103,6 +103,12 @@ def test_a_class_too_small_for_the_split_that_was_asked(tmp_path: Path) -> None:
         (("--model", "hog", "--epochs", "3"), "epochs"),
         (("--weights", "missing.safetensors", "--model", "efficientnet-lite0"), "missing.safetensors"),
         (("--columns", "label=species"), "columns"),
+        (("--augment", "flip+trivail", "--model", "lenet"), "did you mean trivial"),
+        (("--augment", "flip+flip", "--model", "lenet"), "repeats itself"),
+        (("--augment", "none", "--flip", "yes", "--model", "lenet"), "makes no flip"),
+        (("--augment", "crop", "--crop-scale", "1", "--model", "lenet"), "--crop-scale"),
+        (("--augment", "mixup", "--batch", "1", "--model", "lenet"), "a batch has one"),
+        (("--augment", "strong", "--model", "hog"), "no training loop"),
     ],
 )
 def test_settings_that_cannot_be_followed(words: tuple[str, ...], word: str, photos: Path, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_what_was_asked_is_done_and_needs_no_reason(tmp_path):
         "remedy": "small-loss",
         "noise_rate": 0.25,
         "prior": "data",
+        "augment": "crop+flip+trivial",
         "crop_scale": 0.9,
         "patience": 3,
         "precision": "fp32",
@@ -128,3 +129,74 @@ def test_the_plan_suits_any_number_of_images(tmp_path, images, pretrained):
     made, _ = plan(job, pretrained=pretrained)
     assert 8 <= made.batch <= 128 and made.batch <= max(8, images) and 3 <= made.epochs <= 30
     assert 0 < made.learning_rate <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("size_px", "classes", "augment"),
+    [
+        (32, ("cat", "dog", "owl"), "flip+shift"),
+        (224, ("cat", "dog", "owl"), "crop+flip"),
+        (32, ("1", "2", "3"), "shift"),
+        (224, ("1", "2", "3"), "crop"),
+        (8, ("cat", "dog", "owl"), "flip"),
+        (8, ("1", "2", "3"), "none"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["auto", "light"])
+def test_light_is_the_default_whatever_the_length_of_the_run(tmp_path, size_px, classes, augment, asked):
+    for epochs in (1.0, 500.0):
+        job = job_of(tmp_path, size_px=size_px, classes=classes, augment=asked, epochs=epochs)
+        made, choices = plan(job, pretrained=False)
+        assert made.augment == augment
+        assert any(choice.startswith(f"augment = {augment}: ") for choice in choices)
+
+
+def test_strong_leaves_signs_readable_and_mixes_only_in_long_runs(tmp_path):
+    def strong(**changes):
+        return plan(job_of(tmp_path, **{"augment": "strong", "epochs": 20.0, **changes}), pretrained=False)[0].augment
+
+    assert strong() == "flip+shift+trivial+erase"
+    assert strong(epochs=80.0) == "flip+shift+trivial+erase+cutmix"
+    assert strong(size_px=224) == "crop+flip+trivial+erase"
+    assert strong(classes=("6", "7", "9"), epochs=80.0) == strong(flip="no") == "shift+upright"
+    assert strong(classes=("6", "7", "9"), flip="yes") == "flip+shift+trivial+erase"
+
+
+def test_names_say_exactly_what_is_made_and_a_preset_may_be_added_to(tmp_path):
+    def made(**recipe):
+        result = plan(job_of(tmp_path, **recipe), pretrained=False)[0]
+        return result.augment, result.flip, result.crop_scale, result.shift_px
+
+    assert made(augment="none") == ("none", False, 1.0, 0)
+    assert made(augment="trivial+flip") == ("flip+trivial", True, 1.0, 0)
+    assert made(augment="cutmix") == ("cutmix", False, 1.0, 0)
+    assert made(augment="crop+shift", size_px=32) == ("crop+shift", False, 0.35, 2)
+    assert made(augment="shift", size_px=8)[3] == 1
+    assert made(augment="light+mixup", size_px=32) == ("flip+shift+mixup", True, 1.0, 2)
+    assert made(augment="light", flip="no", crop_scale=0.7, size_px=32) == ("crop+shift", False, 0.7, 2)
+    assert made(augment="crop", crop_scale=0.8)[2] == 0.8
+    assert made(augment="flip", classes=("1", "2", "3"))[1], "asked for by name"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ({"augment": "none", "flip": "yes"}, "makes no flip"),
+        ({"augment": "trivial", "flip": "yes"}, "makes no flip"),
+        ({"augment": "flip+trivial", "flip": "no"}, "asks for flip"),
+        ({"augment": "none", "crop_scale": 0.5}, "makes no crop"),
+        ({"augment": "light+crop", "crop_scale": 1.0}, "asks for crop"),
+        ({"augment": "flip+flip"}, "repeats itself"),
+        ({"augment": "none+flip"}, "contradicts"),
+        ({"augment": "light+strong"}, "contradicts"),
+        ({"augment": "mixup", "batch": 1}, "a batch has one"),
+        ({"augment": ""}, "unknown augmentation"),
+        ({"augment": "trivail"}, "trivial"),
+        ({"augment": "stron"}, "strong"),
+    ],
+)
+def test_augmentations_that_contradict_another_setting_are_refused(tmp_path, recipe, words):
+    with pytest.raises(UsageError) as refused:
+        plan(job_of(tmp_path, **recipe), pretrained=False)
+    assert words in str(refused.value)
+    assert refused.value.where and refused.value.do

@@ -13,13 +13,14 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from fieldmark.evaluation.evaluation import Case, Evaluation
+from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.measures.estimate import Estimate
 from fieldmark.report import charts, heat, wording
 from fieldmark.report.advice import hints
 from fieldmark.report.evidence import confusions, judged, label_counts, worst_first
 from fieldmark.report.origin import built, proven_by, reproduce, terms
 from fieldmark.report.report import Report
+from fieldmark.report.sheet import Sheet
 from fieldmark.report.terminal import SUMMARY, headline
 
 MOST_BYTES = 3_000_000
@@ -36,29 +37,30 @@ class Limits:
 
     classes: int
     cases: int
+    views: int  # images of the contact sheet
     lines: int  # of confusions, skipped files and notes
     characters: int  # of one name
 
 
 # The first that fits is taken. The last fits anything: every list and every text in it is cut.
 LIMITS = (
-    Limits(classes=1000, cases=24, lines=30, characters=120),
-    Limits(classes=1000, cases=12, lines=30, characters=60),
-    Limits(classes=200, cases=12, lines=20, characters=60),
+    Limits(classes=1000, cases=24, views=6, lines=30, characters=120),
+    Limits(classes=1000, cases=12, views=3, lines=30, characters=60),
+    Limits(classes=200, cases=12, views=2, lines=20, characters=60),
 )
 
 
-def render(report: Report, thumbnails: Mapping[str, bytes]) -> str:
-    """`thumbnails`: file -> WebP, JPEG or PNG bytes; a file without one is shown by its name. Every text is escaped;
-    the same report and thumbnails give the same bytes."""
+def render(report: Report, thumbnails: Mapping[str, bytes], sheet: Sheet | None = None) -> str:
+    """`thumbnails`: file -> WebP, JPEG or PNG bytes; a file without one is shown by its name. `sheet`: training
+    images and their views. Every text is escaped; the same report and pictures give the same bytes."""
     for limits in LIMITS[:-1]:
-        html = _draw(report, thumbnails, limits)
+        html = _draw(report, thumbnails, sheet, limits)
         if len(html.encode()) <= MOST_BYTES:
             return html
-    return _draw(report, thumbnails, LIMITS[-1])
+    return _draw(report, thumbnails, sheet, LIMITS[-1])
 
 
-def _draw(report: Report, thumbnails: Mapping[str, bytes], limits: Limits) -> str:
+def _draw(report: Report, thumbnails: Mapping[str, bytes], sheet: Sheet | None, limits: Limits) -> str:
     style = _text("page.css")
     evaluation = judged(report)
     train = report.manifest.data.parts.get("train")
@@ -76,6 +78,7 @@ def _draw(report: Report, thumbnails: Mapping[str, bytes], limits: Limits) -> st
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             headline=headline(report),
             hints=hints(report),
+            sheet=sheet,
             curves=charts.training_curves(report.epochs, report.best_epoch, report.score_name),
             skipped=_skipped(report, evaluation),
             notes=_notes(report, evaluation),
@@ -100,7 +103,7 @@ def _evaluated(evaluation: Evaluation, thumbnails: Mapping[str, bytes], limits: 
         "label_counts": label_counts(evaluation),
         "bars": charts.reliability(evaluation.reliability),
         "strips": [
-            (title, lead, [(case, _data_uri(case, thumbnails)) for case in cases[:most]], len(cases))
+            (title, lead, [(case, _data_uri(thumbnails.get(case.file, b""))) for case in cases[:most]], len(cases))
             for title, lead, cases, most in (
                 ("Most confident mistakes", MISTAKES, evaluation.mistakes, limits.cases),
                 ("Least certain hits", HITS, evaluation.hits, limits.cases // 2),
@@ -109,8 +112,7 @@ def _evaluated(evaluation: Evaluation, thumbnails: Mapping[str, bytes], limits: 
     }
 
 
-def _data_uri(case: Case, thumbnails: Mapping[str, bytes]) -> Markup:
-    encoded = thumbnails.get(case.file, b"")
+def _data_uri(encoded: bytes) -> Markup:
     kinds = [kind for signature, kind in SIGNATURES.items() if encoded.startswith(signature)]
     if not kinds or len(encoded) > MOST_THUMBNAIL_BYTES:
         return Markup("")
@@ -138,6 +140,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "amount": wording.amount,
+        "data_uri": _data_uri,
         "duration": wording.duration,
         "hundredths": wording.hundredths,
         "points": _points,

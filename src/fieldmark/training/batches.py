@@ -44,7 +44,7 @@ class Batches:
         job, plan = self._job, self._plan
         epoch, index = divmod(step, self.per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._order_of(epoch)
+            self._epoch, self._order = epoch, self.order(epoch)
         places = self._order[index * plan.batch : (index + 1) * plan.batch]
         mirrored = (self._first_side[places] + epoch) % 2 == 1 if plan.flip else np.zeros(len(places), bool)
         rows = job.train[places]
@@ -56,7 +56,8 @@ class Batches:
             rows=torch.from_numpy(rows),
         )
 
-    def _order_of(self, epoch: int) -> NDArray[np.int64]:
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Places in `job.train`, in the order in which an epoch's steps take them; what fills no step is left out."""
         random = np.random.default_rng((self._plan.seed, epoch))
         if BALANCES[self._plan.balance].even_draws:
             return even_order(self._job.data.targets[self._job.train], random)

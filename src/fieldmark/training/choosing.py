@@ -22,6 +22,7 @@ from fieldmark.table import unknown_name
 from fieldmark.training.balances import BALANCES
 from fieldmark.training.losses import LOSSES
 from fieldmark.training.plan import Plan
+from fieldmark.training.presets import asked_for
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.remedies import refuse_idle_doubts
 from fieldmark.training.teacher import open_teacher
@@ -67,6 +68,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     folds = _folds(recipe, method, data, reasons)
     shares = _shares(recipe, data, reasons)
     _refuse_what_the_labels_do_not_allow(recipe, data)
+    asked_for(recipe)  # an unknown name, or settings that contradict each other, are an error here, before any work
     _refuse_what_has_no_effect(recipe, method, row, folds)
     refuse_idle_doubts(recipe, data.task, probe=method == "probe", folds=folds)
     return Choice(

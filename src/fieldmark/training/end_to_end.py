@@ -52,6 +52,7 @@ def learn_end_to_end(job: Job) -> Learned:
         best_epoch=fitted.best_epoch,
         score_name=fitted.score_name,
         prior=fitted.plan.prior,
+        plan=fitted.plan,
         parents=teachers,
     )
 

@@ -18,6 +18,7 @@ from fieldmark.report.report import Epoch
 from fieldmark.training.balances import Prior
 from fieldmark.training.choosing import Choice
 from fieldmark.training.network import Network
+from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
 
 Rows = NDArray[np.int64]
@@ -81,3 +82,4 @@ class Learned:
     prior: Prior = "data"
     out_of_fold: NDArray[np.float32] | None = None
     parents: tuple[Parent, ...] = ()  # the teacher, if there was one
+    plan: Plan | None = None  # of the training loop, as it was run

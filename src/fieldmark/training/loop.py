@@ -68,13 +68,13 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
             generator = torch.manual_seed(seed_of(plan.seed, run.step))  # dropout draws from it too
             at = position(run.step, refits)
             batch = batches.at(run.step)
-            views = augment(batch.pixels, batch.mirrored, plan, generator)
+            views, mix = augment(batch.pixels, batch.mirrored, plan, generator)
             learning_rate = plan.learning_rate * run.cut * rate(at, plan.warmup)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * group["share"]
 
             logits = model(views.to(accelerator.device))[1]
-            value = lowered(logits, batch, at)
+            value = lowered(logits, batch, at, mix)
             if not torch.isfinite(value):
                 run.back_off()
                 refits = run.plan.refits or refits[:1]

@@ -15,6 +15,7 @@ from fieldmark.training.batches import Batch
 from fieldmark.training.distilling import Taught, taught
 from fieldmark.training.job import Job
 from fieldmark.training.losses import LOSSES, Formula, softened
+from fieldmark.training.mixing import Mix
 from fieldmark.training.plan import Plan
 from fieldmark.training.remedies import REMEDIES, Remedy, drawn_to_memory, smallest
 from fieldmark.training.state import Tensors
@@ -39,19 +40,26 @@ class Objective:
     remembered: Tensors
     taught: Taught | None
 
-    def __call__(self, logits: Tensor, batch: Batch, position: float) -> Tensor:
-        """Mean over the batch, a scalar; logits float32 [B, C], position in 0..1."""
+    def __call__(self, logits: Tensor, batch: Batch, position: float, mix: Mix | None = None) -> Tensor:
+        """Mean over the batch, a scalar; logits float32 [B, C], position in 0..1.
+
+        Mixed images have mixed targets, and mixed weights. With several labels an image, one that both images have
+        is wholly there, and one that a single image has is there by that image's share.
+        """
         targets = batch.targets.to(logits.device)
         adjusted = logits
         if self.balance.offset:
             adjusted = logits + torch.from_numpy(self.balance.offset(self.counts)).to(logits)
-        losses = self.formula(adjusted, softened(targets, logits.shape[1], self.task, self.smoothing))
+        truth = softened(targets, logits.shape[1], self.task, self.smoothing)
+        losses = self.formula(adjusted, mix.of(truth) if mix else truth)
         if self.taught:
             losses = self.taught.mixed(losses, logits, batch.rows, batch.mirrored)
         if self.balance.weight:
-            losses = losses * torch.from_numpy(self.balance.weight(self.counts, position)).to(logits)[targets]
+            weights = torch.from_numpy(self.balance.weight(self.counts, position)).to(logits)[targets]
+            losses = losses * (mix.of(weights) if mix else weights)
         if self.trust is not None:
-            losses = losses * self.trust[batch.places].to(losses)
+            trust = self.trust[batch.places].to(losses)
+            losses = losses * (mix.of(trust) if mix else trust)
         if self.remedy.memory:
             answers = self.remembered[ANSWERS]
             pull, now = drawn_to_memory(logits, answers[batch.places].to(logits), self.remedy.memory)

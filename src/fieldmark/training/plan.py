@@ -38,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     noise_rate: float = 0.0  # share of wrong labels that the remedy reckons with
     prior: Prior = "data"  # how common classes are in the world that is answered for
     score: ScoreName = "accuracy"  # what the best epoch is best in
+    augment: str  # names of augmentations joined with +, or none; the next three are how strong three of them are
     flip: bool
     crop_scale: float
     view_px: int | None = None  # side that training's crops are resized to; None: the input's own

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from fieldmark.cores import available_cores
 from fieldmark.data.dataset import Task
 from fieldmark.encoders.row import SMALL_PX, Optimiser
 from fieldmark.errors import UsageError
+from fieldmark.training.augmentations import rows_of
 from fieldmark.training.balances import BALANCES
+from fieldmark.training.choosing_views import choose_views
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
@@ -22,7 +22,6 @@ from fieldmark.training.teacher import teaching
 UNEVEN = 10.0  # from here on rare classes get a margin
 SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
 PHOTO_PX, STRIDE = 128, 32  # smaller images have no px to spare; networks halve the sides five times
-LOOKED_AT = 1000  # images that tell whether all are grey
 V = TypeVar("V")
 
 
@@ -44,25 +43,26 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     batch = settle("batch", recipe.batch, _batch(images, optimiser, pretrained), "at least 16 steps a pass")
-    flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
-    flip = settle("flip", _yes(recipe.flip), flip, flip_why)
-    mirror = settle("mirror", _yes(recipe.mirror), *_mirror(flip, small, pretrained))
-    if mirror and not flip:
+    epochs = settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none"))
+    views = choose_views(job, epochs=epochs, batch=batch)
+    choices.extend(views.reasons)
+    mirror = settle("mirror", _yes(recipe.mirror), *_mirror(views.flip, small, pretrained))
+    if mirror and not views.flip:
         raise UsageError(
             "the network would answer for mirrored images, and never saw one in training",
             where="--mirror yes, flip = no",
-            do="drop --mirror, or train with --flip yes",
+            do="drop --mirror, or train with --flip yes (or flip in --augment)",
         )
-    crop = settle("crop scale", recipe.crop_scale, *_crop(size_px))
     fastest, fastest_why = _precision(recipe.precision, threads)
     share, temperature = teaching(recipe.teacher, choices)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
     remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise))
     smoothing = _smoothing(remedy, recipe.teacher)
+    _refuse_mixed_memories(views.augment, remedy, recipe.teacher)
     return (
         Plan(
-            epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
+            epochs=epochs,
             batch=batch,
             optimiser=optimiser,
             learning_rate=settle(
@@ -82,11 +82,12 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             noise_rate=settle("noise rate", recipe.noise_rate, *noise_rate_of(job.noise)),
             prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
             score=_score(job.data.task, uneven),
-            flip=flip,
+            augment=views.augment,
+            flip=views.flip,
             mirror=mirror,
-            crop_scale=crop,
-            view_px=_view(size_px) if pretrained and job.choice.row.any_size and crop < 1.0 else None,
-            shift_px=size_px // 16 if small else 0,
+            crop_scale=views.crop_scale,
+            view_px=_view(size_px) if pretrained and job.choice.row.any_size and views.crop_scale < 1.0 else None,
+            shift_px=views.shift_px,
             patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
             precision=settle("precision", recipe.precision, fastest, fastest_why),
             threads=settle("threads", recipe.threads, threads, "the processors that this process may use"),
@@ -103,15 +104,15 @@ def unevenness(job: Job) -> float:
     return float(job.counts.max() / max(1.0, job.counts.min()))
 
 
-def all_grey(pixels: NDArray[np.uint8]) -> bool:
-    """Whether all images of uint8 [N, S, S, 3] have three equal channels."""
-    return bool((pixels == pixels[..., :1]).all())
-
-
-def _crop(size_px: int) -> tuple[float, str]:
-    if size_px <= SMALL_PX:  # a crop of so few pixels, resized, is mostly blur
-        return 1.0, f"{size_px} px images are shifted instead"
-    return 0.35, "keeps most objects whole"
+def _refuse_mixed_memories(augment: str, remedy: str, teacher: str) -> None:
+    mixing = [row.name for row in rows_of(augment) if row.mix]
+    rival = f"teacher = {teacher}" if teacher != "none" else f"remedy = {remedy}"
+    if mixing and (teacher != "none" or REMEDIES[remedy].memory or REMEDIES[remedy].kept):
+        raise UsageError(
+            f"{mixing[0]} shows two images at once, and {rival} is about each image alone",
+            where=f"augment = {augment}, {rival}",
+            do=f"leave {mixing[0]} out of --augment, or leave out the other",
+        )
 
 
 def _view(size_px: int) -> int | None:
@@ -177,14 +178,6 @@ def _epochs(images: int, pretrained: bool, budget: bool) -> tuple[float, str]:
     fewest, most, views = (5, 15, 15_000) if pretrained else (12, 30, 18_000)
     why = f"{fewest} passes, or up to {most} where there are few images"
     return float(min(most, max(fewest, views // max(1, images)))), why
-
-
-def _flip(class_names: tuple[str, ...], grey: bool, small: bool) -> tuple[bool, str]:
-    if class_names and all(len(name) == 1 or name.isdigit() for name in class_names):
-        return False, "every class is a single sign or a number, and signs mean something else mirrored"
-    if grey and small:
-        return False, f"all images are grey and at most {SMALL_PX} px, as writing is; --flip yes for other things"
-    return True, "things look alike mirrored; --flip no where left and right differ"
 
 
 def _precision(asked: str, threads: int) -> tuple[Precision, str]:

@@ -69,6 +69,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["auto", "data", "even"],
         Meta(description="the world to answer for: classes as common as in the data, or all alike"),
     ] = "auto"
+    augment: Annotated[
+        str,
+        Meta(description="random views of training images: auto, none, light, strong, or names: docs/training.md"),
+    ] = "auto"
     flip: Annotated[Literal["auto", "yes", "no"], Meta(description="mirror training images at random")] = "auto"
     mirror: Annotated[
         Literal["auto", "yes", "no"],

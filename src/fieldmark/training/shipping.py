@@ -41,7 +41,9 @@ from fieldmark.report.card import model_card
 from fieldmark.report.document import render_json
 from fieldmark.report.page import render
 from fieldmark.report.report import Report
+from fieldmark.report.sheet import Sheet
 from fieldmark.report.thumbnails import thumbnails
+from fieldmark.training.contact_sheet import contact_sheet
 from fieldmark.training.job import Job, Learned, Rows
 from fieldmark.training.recipe import Recipe
 
@@ -106,7 +108,8 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
     manifest = msgspec.structs.replace(manifest, canaries=record(load(folder), pictures))
     seal(folder, manifest)
     report = _measure(load(folder), job, learned, logits, begun)
-    write_report(report, job.data.root, folder, pictured=wishes.thumbnails)
+    sheet = contact_sheet(job, learned.plan) if wishes.thumbnails and learned.plan is not None else None
+    write_report(report, job.data.root, folder, pictured=wishes.thumbnails, sheet=sheet)
     seal(folder, manifest)
     return report
 
@@ -198,13 +201,13 @@ def _own_photos(job: Job, folder: Path, wishes: Wishes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def write_report(report: Report, root: Path, folder: Path, *, pictured: bool) -> None:
+def write_report(report: Report, root: Path, folder: Path, *, pictured: bool, sheet: Sheet | None = None) -> None:
     """Page, JSON and card into the bundle's `folder`; `pictured`: with thumbnails of images under `root`."""
     shown = [evaluation for evaluation in (report.test, report.validation) if evaluation is not None][:1]
     cases = [case.file for evaluation in shown for case in (*evaluation.mistakes, *evaluation.hits)]
     pictures = thumbnails(root, cases) if pictured else {}
     (folder / REPORT_FOLDER).mkdir(exist_ok=True)
-    (folder / REPORT_FOLDER / "index.html").write_text(render(report, pictures), encoding="utf-8")
+    (folder / REPORT_FOLDER / "index.html").write_text(render(report, pictures, sheet), encoding="utf-8")
     (folder / REPORT_FOLDER / "report.json").write_text(render_json(report), encoding="utf-8")
     (folder / CARD).write_text(model_card(report), encoding="utf-8")
 
