@@ -12,10 +12,12 @@ from fieldmark.cores import available_cores
 from fieldmark.data.dataset import Task
 from fieldmark.encoders.row import SMALL_PX, Optimiser
 from fieldmark.errors import UsageError
+from fieldmark.ranks import local_world_size, world_size
 from fieldmark.training.balances import BALANCES
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
+from fieldmark.training.schedule import SCHEDULES
 
 UNEVEN = 10.0  # from here on rare classes get a margin
 SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
@@ -29,7 +31,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     UsageError for a setting that cannot be followed on this machine.
     """
     recipe, size_px, images = job.recipe, job.choice.geometry.size_px, len(job.train)
-    threads = available_cores() if recipe.threads == "auto" else recipe.threads
+    threads = max(1, available_cores() // local_world_size()) if recipe.threads == "auto" else recipe.threads
     choices: list[str] = []
 
     def settle(name: str, asked: V | Literal["auto"], value: V, why: str) -> V:
@@ -54,17 +56,21 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     fastest, fastest_why = _precision(recipe.precision, threads)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
+    schedule = settle("schedule", recipe.schedule, "cosine", "a late fall, gentle at its end")
     return (
         Plan(
             epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
             batch=batch,
+            micro_batch=recipe.micro_batch,
             optimiser=optimiser,
             learning_rate=settle(
                 "learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)
             ),
             weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
             first_layer_rate=0.3 if pretrained else 1.0,
-            warmup=recipe.warmup,
+            schedule=schedule,
+            warmup=settle("warmup", recipe.warmup, SCHEDULES[schedule].warmup, f"usual for {schedule}"),
+            clip=recipe.clip,
             average=0.05 if pretrained else 0.0,
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
             label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
@@ -78,6 +84,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
             precision=settle("precision", recipe.precision, fastest, fastest_why),
             threads=settle("threads", recipe.threads, threads, "the processors that this process may use"),
+            processes=world_size(),
             seed=recipe.seed,
         ),
         tuple(choices),
@@ -132,6 +139,8 @@ def _learning_rate(optimiser: Optimiser, batch: int, pretrained: bool) -> tuple[
         return rate, f"of a filter's size; with the root of a batch of {batch}, as steps of fixed length want"
     if optimiser == "adamw":
         return (3e-4, "usual for fine-tuning") if pretrained else (2e-3, "usual for small networks from scratch")
+    if optimiser == "lion":
+        return (6e-5 if pretrained else 4e-4), "a fifth of AdamW's (Chen et al. 2023: a third to a tenth)"
     return (0.01 if pretrained else 0.1) * batch / 128, f"in proportion to a batch of {batch} (Goyal et al. 2017)"
 
 
@@ -144,6 +153,8 @@ def _mirror(flip: bool, small: bool, pretrained: bool) -> tuple[bool, str]:
 
 
 def _weight_decay(optimiser: Optimiser) -> tuple[float, str]:
+    if optimiser == "lion":
+        return 0.25, "five times AdamW's, as its rate is a fifth: what decays in a step stays"
     return (0.05, "usual for AdamW") if optimiser == "adamw" else (5e-3, "decoupled; 5e-4 in PyTorch's coupled form")
 
 

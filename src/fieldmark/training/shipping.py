@@ -42,6 +42,7 @@ from fieldmark.report.page import render
 from fieldmark.report.report import Report
 from fieldmark.report.thumbnails import thumbnails
 from fieldmark.training.job import Job, Learned, Rows
+from fieldmark.training.logbook import LOG
 from fieldmark.training.recipe import Recipe
 
 PARITY_IMAGES = 256  # enough to see a wrong graph; more would only cost time
@@ -203,6 +204,8 @@ def _write_report(report: Report, job: Job, folder: Path, wishes: Wishes) -> Non
     (folder / REPORT_FOLDER).mkdir(exist_ok=True)
     (folder / REPORT_FOLDER / "index.html").write_text(render(report, pictures), encoding="utf-8")
     (folder / REPORT_FOLDER / "report.json").write_text(render_json(report), encoding="utf-8")
+    if (job.run_folder / LOG).is_file():
+        shutil.copyfile(job.run_folder / LOG, folder / REPORT_FOLDER / LOG)
     (folder / CARD).write_text(model_card(report), encoding="utf-8")
 
 
