@@ -29,11 +29,11 @@ class TinyEncoder(Encoder):
 
     embedding_size = 8
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool = False) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(3, 8, 3, padding=1, stride=2, bias=False)
-        self.norm = nn.BatchNorm2d(8)
-        self.dropout = nn.Dropout(0.2)
+        self.norm = nn.Identity() if plain else nn.BatchNorm2d(8)
+        self.dropout = nn.Dropout(0.0 if plain else 0.2)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.dropout(self.norm(self.convolution(pixels)).relu().mean((2, 3)))
@@ -131,9 +131,10 @@ def job(folder: Path, *, images: int = 96, task: Task = "single", seed: int = 0,
     return Job(**{**fields, **changes})
 
 
-def network(seed: int = 0) -> Network:
+def network(seed: int = 0, *, plain: bool = False) -> Network:
+    """`plain`: without what makes an image's answer depend on the others of its batch, or on chance."""
     torch.manual_seed(seed)
-    return Network(TinyEncoder(), nn.Linear(TinyEncoder.embedding_size, len(COLOURS)))
+    return Network(TinyEncoder(plain=plain), nn.Linear(TinyEncoder.embedding_size, len(COLOURS)))
 
 
 def weights(trained: nn.Module) -> dict[str, bytes]:

@@ -26,6 +26,8 @@ plans = pytest.mark.parametrize(
         {},
         {"optimiser": "adamw", "learning_rate": 0.01},
         {"optimiser": "muon", "learning_rate": 0.1},
+        {"optimiser": "lion", "learning_rate": 0.003, "schedule": "triangle"},
+        {"clip": 0.1, "micro_batch": 5, "schedule": "one-cycle"},
         {"crop_scale": 0.5, "flip": False},
         {"average": 0.1, "optimiser": "adamw", "first_layer_rate": 0.3},
         {"balance": "balanced-sampling", "loss": "focal"},

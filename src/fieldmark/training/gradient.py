@@ -19,9 +19,8 @@ from fieldmark.training.objective import Objective
 
 
 class Gradient:
-    """Of `objective` by the weights of `model`, which `accelerator` has prepared but not wrapped: the exchange between
-    processes that DistributedDataParallel starts during the backward pass would hang where one of them has too little
-    memory."""
+    """Of `objective` by the weights of `model`, which `accelerator` has prepared but not wrapped: the exchange that
+    DistributedDataParallel starts during the backward pass would hang where one process has too little memory."""
 
     def __init__(self, model: nn.Module, objective: Objective, accelerator: Accelerator) -> None:
         self._model, self._objective, self._accelerator = model, objective, accelerator
@@ -67,8 +66,8 @@ class Gradient:
         return total
 
     def _added_up(self, value: Tensor | None, weight: float) -> Tensor | None:
-        """The sum over all processes of loss, gradient, and what the images did to the buffers, by `weight`; all in one
-        message, since a process without memory must not leave the others waiting for a second one."""
+        """The sum over all processes of loss, gradient, and what the images did to the buffers, by `weight`; all in
+        one message, since a process without memory must not leave the others waiting for a second one."""
         if world_size() == 1:
             return value
         averaged = [(buffer, before) for buffer, before in self._buffers if buffer.is_floating_point()]

@@ -1,7 +1,7 @@
 """Lion: every weight steps as far as every other, in the sign of a momentum.
 
-Chen et al. 2023, Symbolic discovery of optimization algorithms. Half of AdamW's memory. A step of fixed length wants a
-rate 3 to 10 times smaller than AdamW's, and as much more decay.
+Chen et al. 2023, Symbolic discovery of optimization algorithms. Half of AdamW's memory. A step of fixed length wants
+a rate 3 to 10 times smaller than AdamW's, and as much more decay.
 """
 
 from __future__ import annotations

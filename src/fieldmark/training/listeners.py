@@ -1,7 +1,7 @@
 """The table of listeners: programs that are told each line of a run's log as it is written (`--log`).
 
-Each has a thread of its own. One that fails is dropped with a note, and one that hangs (a server that does not answer)
-is not waited for: training goes on either way.
+Each has a thread of its own. One that fails is dropped with a note, and one that hangs (a server that does not
+answer) is not waited for: training goes on either way.
 """
 
 from __future__ import annotations

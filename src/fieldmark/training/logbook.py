@@ -1,8 +1,8 @@
 """What happens in a run, as it happens: `log.jsonl` in the run folder, a JSON object a line, and whoever listens.
 
 Kinds of lines: "plan" (first: plan and machine), "step" (some twenty an epoch, each over the steps since the one
-before), "epoch", "note" (something a person should know), "end". A checkpoint says how much of the file belongs to it,
-so that a run that is resumed neither repeats nor loses a line.
+before), "epoch", "note" (something a person should know), "end". A checkpoint says how much of the file belongs to
+it, so that a run that is resumed neither repeats nor loses a line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fieldmark.cores import available_cores
 from fieldmark.errors import OutputError
 from fieldmark.ranks import rank, world_size
 from fieldmark.report.report import Epoch
-from fieldmark.training.listeners import Audience, Line
+from fieldmark.training.listeners import Audience
 from fieldmark.training.plan import Plan
 
 LOG = "log.jsonl"

@@ -116,7 +116,8 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
 def logging(job: Job, standing: Standing) -> Iterator[Log]:
     """The run's log, open from where the checkpoint was."""
     names = listeners.asked(job.recipe.log) if rank() == 0 else ()
-    log = Log(job.run_folder, standing.plan, standing.log, Audience(names, job.run_folder, standing.step), standing.step)
+    audience = Audience(names, job.run_folder, standing.step)
+    log = Log(job.run_folder, standing.plan, standing.log, audience, standing.step)
     try:
         yield log
     finally:

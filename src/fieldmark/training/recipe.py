@@ -43,14 +43,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     micro_batch: Annotated[
         int, Meta(ge=0, description="images through the network at once, gradients summed up to --batch; 0: all")
     ] = 0
-    optimiser: Annotated[
-        Literal["auto", "sgd", "adamw", "muon", "lion"], Meta(description="how steps are taken")
-    ] = "auto"
+    optimiser: Annotated[Literal["auto", "sgd", "adamw", "muon", "lion"], Meta(description="how steps are taken")] = (
+        "auto"
+    )
     learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate")] | Auto = "auto"
     weight_decay: Annotated[float, Meta(ge=0, description="decoupled weight decay")] | Auto = "auto"
-    schedule: Annotated[
-        str, Meta(description="how the rate rises and falls: cosine, triangle or one-cycle")
-    ] = "auto"
+    schedule: Annotated[str, Meta(description="how the rate rises and falls: cosine, triangle or one-cycle")] = "auto"
     warmup: Annotated[float, Meta(ge=0, le=1, description="share of steps in which the rate rises")] | Auto = "auto"
     clip: Annotated[
         float, Meta(ge=0, description="largest norm of a step's gradient; longer ones are shortened; 0: none are")
@@ -85,5 +83,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "auto"
     threads: Annotated[int, Meta(ge=1, description="processor threads")] | Auto = "auto"
     log: Annotated[
-        str, Meta(description="who hears of training as it goes, beside log.jsonl: tensorboard, mlflow, or both with +")
+        str,
+        Meta(description="who is told of training, beside log.jsonl: tensorboard, mlflow, or both with +"),
     ] = "none"

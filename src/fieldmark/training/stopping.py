@@ -16,7 +16,7 @@ def told_to_end() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     told = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda number, frame: told.set())
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
     try:
         yield told.is_set
     finally:
