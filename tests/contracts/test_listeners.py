@@ -76,14 +76,14 @@ def fails_to_open(run_folder: Path, step: int):
 class Deaf:
     def __init__(self, run_folder: Path, step: int) -> None: ...
 
-    def hear(self, line) -> None:
+    def hear(self, *_) -> None:
         raise KeyError("of a library's own")
 
     def close(self) -> None: ...
 
 
 class Lingering(Deaf):
-    def hear(self, line) -> None: ...
+    def hear(self, *_) -> None: ...
 
     def close(self) -> None:
         raise ValueError("cannot end")
@@ -105,7 +105,7 @@ def test_one_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     let_go = threading.Event()
 
     class Hanging(Deaf):
-        def hear(self, line) -> None:
+        def hear(self, *_) -> None:
             let_go.wait()
 
     row = ListenerRow(name="hanging", summary="", package="json", open=Hanging)

@@ -46,6 +46,10 @@ def begin_or_resume(job: Job, plan: Plan) -> tuple[Standing, state.Tensors]:
             where=str(job.run_folder),
             do="put the data back as it was, or leave out --resume to start anew",
         )
+    if (before := standing.plan.processes) != world_size():
+        note = f"begun with {before} processes, and gone on with {world_size()}: alike but for rounding"
+        resumed = replace(standing.plan, processes=world_size())
+        standing = replace(standing, plan=resumed, notes=(*standing.notes, note))
     return standing, tensors
 
 
