@@ -62,7 +62,7 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
     together.meet()
     standing, tensors = begin_or_resume(job, together.agreed(plan, Plan))
     plan = standing.plan
-    with deterministic(plan.threads), told_to_end() as told, logging(job, standing) as log:
+    with deterministic(plan.threads), told_to_end() as told, opened_log(job, standing) as log:
         accelerator = _accelerator(plan.precision)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
         network.train()
@@ -113,7 +113,7 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
 
 
 @contextmanager
-def logging(job: Job, standing: Standing) -> Iterator[Log]:
+def opened_log(job: Job, standing: Standing) -> Iterator[Log]:
     """The run's log, open from where the checkpoint was."""
     names = listeners.asked(job.recipe.log) if rank() == 0 else ()
     audience = Audience(names, job.run_folder, standing.step)

@@ -123,10 +123,13 @@ def train(
         )
         learned = LEARN[choice.method](job)
         wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
-        if rank() == 0:
-            ship(job, learned, folder, wishes, begun=begun)
-    written = out / REPORT / "report.json"
-    return Trained(bundle=out, report=parse(written.read_bytes(), where=str(written)))
+        report = ship(job, learned, folder, wishes, begun=begun) if rank() == 0 else None
+    return Trained(bundle=out, report=report or _written(out / REPORT / "report.json"))
+
+
+def _written(report: Path) -> Report:
+    """What the main process has written, for the others."""
+    return parse(report.read_bytes(), where=str(report))
 
 
 def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | None:
