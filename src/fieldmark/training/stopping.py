@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fieldmark.errors import Interrupted
+from fieldmark.ranks import world_size
+
 
 @contextmanager
 def told_to_end() -> Iterator[Callable[[], bool]]:
@@ -19,5 +22,9 @@ def told_to_end() -> Iterator[Callable[[], bool]]:
     before = signal.signal(signal.SIGTERM, lambda *_: told.set())
     try:
         yield told.is_set
+    except Interrupted:
+        if world_size() > 1:
+            before = signal.SIG_IGN  # torchrun tells whoever is left to end, and would cut off what they have to say
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

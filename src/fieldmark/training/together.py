@@ -96,6 +96,6 @@ def _losing_a_process() -> Iterator[None]:
     except RuntimeError as error:
         raise Interrupted(
             "one of the processes that train together has ended, and without it there is no going on",
-            where=f"process {rank()} of {world_size()}; {str(error).splitlines()[0]}",
+            where=f"process {rank()} of {world_size()} (counted from 0) waited for it",
             do="see why it ended (often the system had no memory left for it), then start again with --resume",
         ) from error
