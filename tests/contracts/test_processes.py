@@ -59,7 +59,8 @@ try:
 except FieldmarkError as error:
     (folder / f"error-{rank()}").write_text(str(error))
     sys.exit(error.exit_code)
-save_file(dict(network.state_dict()), folder / f"weights-{rank()}.safetensors")
+weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+save_file(weights, folder / f"weights-{rank()}.safetensors")
 (folder / f"seen-{rank()}.json").write_text(json.dumps([seen, fitted.plan.halvings]))
 """
 

@@ -73,7 +73,7 @@ class Gradient:
         averaged = [(buffer, before) for buffer, before in self._buffers if buffer.is_floating_point()]
         sent = [*self._weights, *(before for _, before in averaged)]
         message = torch.zeros(2 + sum(tensor.numel() for tensor in sent), device=self._accelerator.device)
-        places = message[2:].split([tensor.numel() for tensor in sent])
+        places = torch.split(message[2:], [tensor.numel() for tensor in sent])
         shaped = [place.view(tensor.shape) for place, tensor in zip(places, sent)]
         gradients, changes = shaped[: len(self._weights)], shaped[len(self._weights) :]
         if value is None:

@@ -28,7 +28,7 @@ class Lion(torch.optim.Optimizer):
         return loss
 
     def _move(self, weights: list[Tensor], learning_rate: float, decay: float) -> None:
-        gradients = [weight.grad for weight in weights]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         for weight in weights:
             self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
         kept = [self.state[weight]["momentum_buffer"] for weight in weights]

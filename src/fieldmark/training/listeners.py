@@ -68,19 +68,19 @@ class TensorBoard:
         home = run_folder.with_suffix(".tensorboard")
         runs = len(list(home.glob("run-*"))) if home.is_dir() else 0
         folder = home / f"run-{max(1, runs + (step == 0)):03d}"
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
     def hear(self, line: Line) -> None:
         if line["kind"] == "plan":
             rows = "\n".join(f"| {name} | {value} |" for name, value in line["plan"].items())
-            self._writer.add_text("plan", f"| setting | value |\n|---|---|\n{rows}")  # type: ignore[no-untyped-call]
+            self._writer.add_text("plan", f"| setting | value |\n|---|---|\n{rows}")
         for name, value in figures(line).items():
-            self._writer.add_scalar(f"{line['kind']}/{name}", value, line["step"])  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(f"{line['kind']}/{name}", value, line["step"])
         if line["kind"] != "step":
-            self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class MLflow:

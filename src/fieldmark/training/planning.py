@@ -46,12 +46,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
     flip = settle("flip", _yes(recipe.flip), flip, flip_why)
     mirror = settle("mirror", _yes(recipe.mirror), *_mirror(flip, small, pretrained))
-    if mirror and not flip:
-        raise UsageError(
-            "the network would answer for mirrored images, and never saw one in training",
-            where="--mirror yes, flip = no",
-            do="drop --mirror, or train with --flip yes",
-        )
+    _refuse_mirrors_unseen(flip, mirror)
     crop, crop_why = _crop(size_px)
     fastest, fastest_why = _precision(recipe.precision, threads)
     uneven = unevenness(job)
@@ -89,6 +84,15 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
         ),
         tuple(choices),
     )
+
+
+def _refuse_mirrors_unseen(flip: bool, mirror: bool) -> None:
+    if mirror and not flip:
+        raise UsageError(
+            "the network would answer for mirrored images, and never saw one in training",
+            where="--mirror yes, flip = no",
+            do="drop --mirror, or train with --flip yes",
+        )
 
 
 def unevenness(job: Job) -> float:
