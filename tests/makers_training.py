@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from fieldmark.progress import silent
 from fieldmark.training.batches import Batch
 from fieldmark.training.choosing import Choice
 from fieldmark.training.job import Job
+from fieldmark.training.mixing import Mix
 from fieldmark.training.network import Network
+from fieldmark.training.objective import Aim, Objective, objective
 from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
 
@@ -30,11 +34,11 @@ class TinyEncoder(Encoder):
 
     embedding_size = 8
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool = False) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(3, 8, 3, padding=1, stride=2, bias=False)
-        self.norm = nn.BatchNorm2d(8)
-        self.dropout = nn.Dropout(0.2)
+        self.norm = nn.Identity() if plain else nn.BatchNorm2d(8)
+        self.dropout = nn.Dropout(0.0 if plain else 0.2)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.dropout(self.norm(self.convolution(pixels)).relu().mean((2, 3)))
@@ -133,6 +137,34 @@ def job(folder: Path, *, images: int = 96, task: Task = "single", seed: int = 0,
     return Job(**{**fields, **changes})
 
 
+def lowered(
+    objective: Objective,
+    logits: Tensor,
+    targets: Tensor,
+    at: float,
+    places: Tensor | None = None,
+    mix: Mix | None = None,
+) -> Tensor:
+    """What the objective makes of answers to images that were seen as they are."""
+    return objective(logits, objective.aim(batch(targets, places), at, mix), at)
+
+
+def failing_once(after: int) -> Callable[[Job, Plan], Objective]:
+    """In place of `objective`: of the values that all of its objectives give, the one after so many is no number."""
+    left = [after]
+
+    class Failing(Objective):
+        def __call__(self, logits: Tensor, aim: Aim, position: float) -> Tensor:
+            left[0] -= 1
+            return super().__call__(logits, aim, position) * (float("nan") if left[0] == -1 else 1.0)
+
+    def made(job: Job, plan: Plan) -> Objective:
+        whole = objective(job, plan)
+        return Failing(**{field.name: getattr(whole, field.name) for field in fields(whole)})
+
+    return made
+
+
 def batch(targets: Tensor, places: Tensor | None = None) -> Batch:
     """What an objective is told of images that were seen as they are; pixels it is not shown."""
     places = torch.arange(len(targets)) if places is None else places
@@ -140,9 +172,10 @@ def batch(targets: Tensor, places: Tensor | None = None) -> Batch:
     return Batch(pixels=torch.empty(0), targets=targets, mirrored=nobody, places=places, rows=places)
 
 
-def network(seed: int = 0) -> Network:
+def network(seed: int = 0, *, plain: bool = False) -> Network:
+    """`plain`: without what makes an image's answer depend on the others of its batch, or on chance."""
     torch.manual_seed(seed)
-    return Network(TinyEncoder(), nn.Linear(TinyEncoder.embedding_size, len(COLOURS)))
+    return Network(TinyEncoder(plain=plain), nn.Linear(TinyEncoder.embedding_size, len(COLOURS)))
 
 
 def weights(trained: nn.Module) -> dict[str, bytes]:

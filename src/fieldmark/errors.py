@@ -7,6 +7,7 @@ FieldmarkError
 ├── OutputError       a result that could not be written (disk full, not allowed, in the way)
 ├── MissingExtra      this needs an optional part of the install
 ├── WeightsError      pretrained weights that cannot be had or do not fit
+├── Interrupted       work that something outside put an end to; it can be gone on with (exit 1)
 └── ParityError       the exported graph does not answer as the network does (our fault: exit 1)
 
 An error has three parts: what happened, where (file, line, field), what to do next.
@@ -57,6 +58,12 @@ class MissingExtra(FieldmarkError):
 
 class WeightsError(FieldmarkError):
     """Pretrained weights that cannot be had, or do not fit the network."""
+
+
+class Interrupted(FieldmarkError):
+    """Something outside put an end to the work; what was reached is kept."""
+
+    exit_code = 1
 
 
 class ParityError(FieldmarkError):

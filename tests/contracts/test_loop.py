@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 
 import msgspec
 import numpy as np
@@ -19,7 +18,6 @@ import makers_training as make
 from fieldmark.errors import UsageError
 from fieldmark.training.loop import fit
 from fieldmark.training.network import Network
-from fieldmark.training.objective import Objective, objective
 from fieldmark.training.plan import Plan
 from fieldmark.training.remedies import REMEDIES
 from fieldmark.training.scoring import score
@@ -33,6 +31,8 @@ plans = pytest.mark.parametrize(
         {"optimiser": "muon", "learning_rate": 0.1},
         {"augment": "crop+shift", "crop_scale": 0.5, "flip": False},
         {"augment": "flip+trivial+erase+mixup+cutmix", "balance": "class-weights"},
+        {"optimiser": "lion", "learning_rate": 0.003, "schedule": "triangle"},
+        {"clip": 0.1, "micro_batch": 5, "schedule": "one-cycle"},
         {"average": 0.1, "optimiser": "adamw", "first_layer_rate": 0.3},
         {"balance": "balanced-sampling", "loss": "focal"},
         {"epochs": 2.5},
@@ -171,21 +171,10 @@ def test_a_loss_that_is_no_number_is_an_error_in_words(tmp_path):
 
 def test_after_a_loss_that_is_no_number_it_goes_back_and_on_at_a_lower_rate(tmp_path, monkeypatch):
     """Four steps are an epoch; the seventh goes wrong, once."""
-    left = [6]
-
-    class FailingOnce(Objective):
-        def __call__(self, *batch):
-            left[0] -= 1
-            return super().__call__(*batch) * (float("nan") if left[0] == -1 else 1.0)
-
-    def failing_once(job, plan):
-        made = objective(job, plan)
-        return FailingOnce(**{field.name: getattr(made, field.name) for field in fields(made)})
-
     first, second = make.network(), make.network()
     (tmp_path / "again").mkdir()
     with monkeypatch.context() as patched:
-        patched.setattr("fieldmark.training.loop.objective", failing_once)
+        patched.setattr("fieldmark.training.loop.objective", make.failing_once(6))
         fitted = fit(first, make.job(tmp_path), changed(average=0.1, remedy="early-learning"))
     assert fitted.plan.cuts == ((4, 0.3),)
     assert len(fitted.epochs) == 4 and "back to step 4" in fitted.notes[0]

@@ -80,15 +80,15 @@ def test_its_gradients_are_numbers_whatever_the_logits(name, tmp_path):
     for size in (0.0, 1e2, 1e4) * 3:
         logits, targets, rows = batch()
         logits = (size * logits).requires_grad_()
-        lowered(logits, make.batch(targets, rows), 0.5).backward()
+        make.lowered(lowered, logits, targets, 0.5, rows).backward()
         assert torch.isfinite(logits.grad).all()
 
 
 def test_a_memory_is_the_papers_moving_mean_of_the_rows_that_were_seen(tmp_path):
     lowered = objective(make.job(tmp_path), msgspec.structs.replace(make.PLAN, remedy="early-learning"))
     (logits, targets, rows), (later, _, _) = batch(0), batch(1)
-    lowered(logits, make.batch(targets, rows), 0.1)
-    lowered(later, make.batch(targets, rows), 0.1)
+    make.lowered(lowered, logits, targets, 0.1, rows)
+    make.lowered(lowered, later, targets, 0.1, rows)
     expected = 0.7 * (0.3 * logits.softmax(1)) + 0.3 * later.softmax(1)
     kept = lowered.remembered[ANSWERS]
     assert torch.allclose(kept[rows].float(), expected, atol=2e-3)
@@ -130,8 +130,8 @@ def test_an_image_counts_as_much_as_it_is_trusted(tmp_path):
     trust = np.ones(len(plain.train), np.float32)
     logits, targets, rows = batch()
     trust[rows[:3]] = 0.0
-    only = objective(plain, make.PLAN)(logits[3:], make.batch(targets[3:], rows[3:]), 0.5)
-    weighed = objective(replace(plain, trust=trust), make.PLAN)(logits, make.batch(targets, rows), 0.5)
+    only = make.lowered(objective(plain, make.PLAN), logits[3:], targets[3:], 0.5, rows[3:])
+    weighed = make.lowered(objective(replace(plain, trust=trust), make.PLAN), logits, targets, 0.5, rows)
     assert weighed.item() == pytest.approx(0.5 * only.item(), rel=1e-6)
 
 

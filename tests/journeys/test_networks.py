@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from makers import fieldmark, photo_folder
 
@@ -68,3 +69,67 @@ def test_the_report_shows_what_the_network_was_given_unless_photos_are_to_stay_o
         assert ("What the network was shown" in page) == ("<img" in page) == shown
     manifest = json.loads((tmp_path / "views.fieldmark" / "fieldmark.json").read_text())
     assert manifest["recipe"]["augment"] == manifest["asked"]["augment"] == "flip+trivial+cutmix"
+
+
+TWO = (
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    "--nproc-per-node",
+    "2",
+    "-m",
+    "fieldmark",
+    "train",
+)
+
+
+def rank_of(process: Path) -> str:
+    variables = (process / "environ").read_bytes().split(b"\0")
+    return next((each.removeprefix(b"RANK=").decode() for each in variables if each.startswith(b"RANK=")), "")
+
+
+@pytest.mark.slow
+def test_two_processes_speak_and_write_as_one_and_come_to_the_same(small: Path, tmp_path: Path) -> None:
+    words = [*TWO, str(small), *SETTINGS, "--out", "two.fieldmark"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["bundle"] == "two.fieldmark"
+    assert done.stderr.count("train: ") == 1 and done.stderr.count("exporting: ") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["two.fieldmark"]
+    one = fieldmark("train", small, *SETTINGS, "--out", "one.fieldmark", cwd=tmp_path)
+    assert one.returncode == 0, one.stderr
+    ours, theirs = (load_file(tmp_path / f"{name}.fieldmark" / "weights.safetensors") for name in ("one", "two"))
+    for name, weights in ours.items():
+        assert abs(weights - theirs[name]).max() < 1e-4, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", ["0", "1"])
+def test_a_process_that_the_system_kills_ends_both_in_words_and_the_run_goes_on(
+    killed: str, small: Path, tmp_path: Path
+) -> None:
+    long = ("--model", "lenet", "--epochs", "400", "--batch", "16", "--size", "32")
+    words = [*TWO, str(small), *long, "--out", "two.fieldmark"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while running.poll() is None and not list((tmp_path / "two.fieldmark.run").glob("checkpoint*")):
+            os.sched_yield()
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        (victim,) = [int(child) for child in children if rank_of(Path("/proc") / child) == killed]
+        os.kill(victim, signal.SIGKILL)
+        said = running.communicate(timeout=120)[1]
+    assert running.returncode != 0
+    assert said.count("error: one of the processes that train together has ended") == 1
+    assert "--resume" in said and not (tmp_path / "two.fieldmark").exists()
+    resumed = fieldmark("train", small, *long, "--out", "two.fieldmark", "--resume", "--json", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert any("begun with 2 processes" in note for note in json.loads(resumed.stdout)["notes"])
+
+
+@pytest.mark.slow
+def test_a_mistake_is_told_once_by_two_processes(small: Path, tmp_path: Path) -> None:
+    words = [*TWO, str(small), "--model", "lenet", "--schedule", "one-cyle"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert done.stderr.count("error: unknown schedule") == 1 and "one-cycle" in done.stderr
+    assert not list(tmp_path.iterdir())

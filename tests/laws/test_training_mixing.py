@@ -81,7 +81,7 @@ def value(folder, mix, *, task="single", targets=None, **changes):
     lowered = objective(make.job(folder, task=task), msgspec.structs.replace(make.PLAN, **changes))
     logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, -2.0]])
     targets = torch.tensor([0, 1]) if targets is None else targets
-    return lowered(logits, targets, 0.9, mix).item()
+    return make.lowered(lowered, logits, targets, 0.9, mix=mix).item()
 
 
 @pytest.mark.parametrize("loss", [name for name in LOSSES if LOSSES[name].single])
@@ -107,7 +107,7 @@ def test_class_weights_mix_with_the_targets(tmp_path):
     lowered = objective(replace(job, train=uneven), plan)
     weights = BALANCES["class-weights"].weight(lowered.counts, 0.5)
     even = torch.zeros(2, 3)  # every answer costs log 3, so only the weights are left
-    mixed = lowered(even, torch.tensor([0, 1]), 0.5, mix_of([0.25, 1.0])).item()
+    mixed = make.lowered(lowered, even, torch.tensor([0, 1]), 0.5, mix=mix_of([0.25, 1.0])).item()
     expected = (0.25 * weights[0] + 0.75 * weights[1] + weights[1]) / 2 * np.log(3)
     assert mixed == pytest.approx(expected, rel=1e-5)
 

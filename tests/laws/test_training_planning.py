@@ -39,7 +39,10 @@ def test_what_was_asked_is_done_and_needs_no_reason(tmp_path):
     asked = {
         "epochs": 7.0,
         "batch": 5,
-        "optimiser": "adamw",
+        "optimiser": "lion",
+        "micro_batch": 2,
+        "clip": 0.5,
+        "schedule": "triangle",
         "learning_rate": 0.7,
         "weight_decay": 0.3,
         "loss": "focal",
@@ -107,6 +110,22 @@ def test_fine_tuning_sees_smaller_crops_where_the_network_takes_them(tmp_path):
 def test_a_budget_leaves_room_for_more_epochs(tmp_path):
     without, within = (plan(job_of(tmp_path, budget=budget), pretrained=False)[0] for budget in ("none", "10m"))
     assert within.epochs > without.epochs
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_lion_steps_a_fifth_as_far_as_adamw_and_decays_as_much_a_step(tmp_path, pretrained):
+    made = {o: plan(job_of(tmp_path, optimiser=o), pretrained=pretrained)[0] for o in ("lion", "adamw")}
+    rates, decays = ([getattr(made[o], field) for o in made] for field in ("learning_rate", "weight_decay"))
+    assert rates[0] == pytest.approx(rates[1] / 5) and decays[0] * rates[0] == pytest.approx(decays[1] * rates[1])
+
+
+def test_processes_of_one_machine_share_its_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "available_cores", lambda: 6)
+    assert (plan(job_of(tmp_path), pretrained=False)[0]).threads == 6
+    for name, value in {"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    made, _ = plan(job_of(tmp_path), pretrained=False)
+    assert (made.threads, made.processes) == (3, 4)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has fp16")

@@ -1,4 +1,4 @@
-"""The learning rate's shape, and the fitting of its length to a clock."""
+"""How a schedule is walked, and how its length is fitted to a clock."""
 
 from __future__ import annotations
 
@@ -8,23 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldmark.training.schedule import Pace, position, rate, refit
-
-shares = st.floats(0.0, 1.0)
-
-
-@given(shares, shares)
-def test_the_rate_lies_between_nought_and_the_peak(at, warmup):
-    assert 0.0 <= rate(at, warmup) <= 1.0
-
-
-@given(st.floats(0.01, 0.99))
-def test_the_rate_rises_to_its_peak_and_falls_to_nought(warmup):
-    walked = [rate(i / 1000, warmup) for i in range(1001)]
-    peak = walked.index(max(walked))
-    assert walked[:peak] == sorted(walked[:peak]) and walked[peak:] == sorted(walked[peak:], reverse=True)
-    assert abs(peak / 1000 - warmup) <= 0.002
-    assert walked[-1] == pytest.approx(0.0, abs=1e-12)
+from fieldmark.training.schedule import Pace, position, refit
 
 
 @given(st.integers(1, 500))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+
 import msgspec
 import pytest
 import torch
 from torch import nn
 
+import fieldmark.encoders.zoo  # noqa: F401  makes timm importable beside any torchvision
 import makers_training as make
 from fieldmark.errors import UsageError
 from fieldmark.training import optimisers
 from fieldmark.training.muon import orthogonal
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "lion"])
 def test_rates_rise_from_the_first_layer_to_the_head(optimiser):
     plan = msgspec.structs.replace(make.PLAN, optimiser=optimiser, first_layer_rate=0.1)
     network = make.network()
@@ -23,7 +26,7 @@ def test_rates_rise_from_the_first_layer_to_the_head(optimiser):
     assert shares[0] == pytest.approx(0.1) and shares[-1] > 0.6
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "lion"])
 def test_decay_shrinks_weights_by_rate_times_decay_and_spares_norms_and_biases(optimiser):
     """With gradients of nought a step is decay alone."""
     plan = msgspec.structs.replace(make.PLAN, optimiser=optimiser, learning_rate=0.5, weight_decay=0.1)
@@ -50,6 +53,21 @@ def test_sgd_without_decay_is_torchs_own():
             network.head(torch.ones(2, 8)).square().sum().backward()
             stepper.step()
     assert all(torch.allclose(a, b, rtol=1e-6) for a, b in zip(ours.parameters(), theirs.parameters()))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_lion_is_timms_own(decay):
+    plan = msgspec.structs.replace(make.PLAN, optimiser="lion", learning_rate=0.01, weight_decay=decay)
+    ours, theirs = nn.Linear(5, 3, bias=False), nn.Linear(5, 3, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    Lion = importlib.import_module("timm.optim").Lion
+    steppers = (optimisers.build(ours, plan), Lion(theirs.parameters(), lr=0.01, weight_decay=decay, foreach=False))
+    for seed in range(5):
+        gradient = torch.randn(3, 5, generator=torch.Generator().manual_seed(seed))
+        for network, stepper in zip((ours, theirs), steppers):
+            network.weight.grad = gradient.clone()
+            stepper.step()
+    assert torch.allclose(ours.weight, theirs.weight, rtol=1e-5, atol=1e-7)
 
 
 def test_orthogonal_brings_strong_and_weak_directions_together():

@@ -9,7 +9,8 @@ from typing import Any
 import click
 import msgspec
 
-from fieldmark.progress import Progress
+from fieldmark.progress import Progress, silent
+from fieldmark.ranks import rank
 
 SKIPPED_SHOWN = 10
 
@@ -25,7 +26,10 @@ def write_json(value: Any) -> None:
 
 @contextmanager
 def showing_progress() -> Iterator[Progress]:
-    """Bars with time left on a terminal; elsewhere one line as each stage ends."""
+    """Bars with time left on a terminal; elsewhere one line as each stage ends. Of several processes one speaks."""
+    if rank():
+        yield silent
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from typing import NoReturn
 
 import click
 
 from fieldmark import __version__
 from fieldmark.errors import FieldmarkError
+from fieldmark.ranks import rank
 
+MAIN_SPEAKS_S = 5.0  # so long a process waits with its error for the main one, which mostly has the same
 # Verb -> its line in `fieldmark --help`; the verb lives in the module of the same name, as `command`.
 VERBS = {
     "demo": "See the whole path on real handwritten digits, in a few minutes",
@@ -72,10 +75,12 @@ def main() -> NoReturn:
     try:
         group.main([word for word in sys.argv[1:] if word != "--debug"], "fieldmark", standalone_mode=False)
     except click.ClickException as error:
+        _let_the_main_process_speak()
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\ninterrupted; nothing half written is left. --resume goes on with a training.", err=True)
+        if rank() == 0:
+            click.echo("\ninterrupted; nothing half written is left. --resume goes on with a training.", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: nothing to say, and nobody to say it to
@@ -83,7 +88,14 @@ def main() -> NoReturn:
     except FieldmarkError as error:
         if debug:
             raise
+        _let_the_main_process_speak()
         click.secho(f"error: {error.what}", err=True, fg="red", bold=True)
         click.echo(f"  where: {error.where}\n  do:    {error.do}", err=True)
         sys.exit(error.exit_code)
     sys.exit(0)
+
+
+def _let_the_main_process_speak() -> None:
+    """Of several processes with one and the same error, torchrun ends all others when the first has ended."""
+    if rank():
+        time.sleep(MAIN_SPEAKS_S)

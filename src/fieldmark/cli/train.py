@@ -11,6 +11,7 @@ import fieldmark
 from fieldmark.cli.console import json_option, show_notes, show_skipped, showing_progress, write_json
 from fieldmark.cli.data_options import data_options, read_data
 from fieldmark.cli.flags import merged_recipe, recipe_options
+from fieldmark.ranks import rank
 from fieldmark.report.terminal import headline, summary_lines
 
 
@@ -61,6 +62,8 @@ def command(
             resume=resume,
             progress=progress,
         )
+    if rank():
+        return
     if as_json:
         write_json(trained.summary())
         return

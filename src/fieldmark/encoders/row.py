@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fieldmark.encoders.encoder import Encoder
 
 
-Optimiser = Literal["sgd", "adamw", "muon"]
+Optimiser = Literal["sgd", "adamw", "muon", "lion"]
 SMALL_PX = 64  # up to here, on the shorter side, pictures are small: icons, digits, thumbnails
 
 

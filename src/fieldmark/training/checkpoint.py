@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fieldmark.errors import OutputError, UsageError
 from fieldmark.report.report import Epoch
+from fieldmark.training.logbook import Mark
 from fieldmark.training.plan import Plan
 
 TENSORS, STANDING = "tensors.safetensors", "standing.json"
@@ -37,6 +38,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int = 0
     notes: tuple[str, ...] = ()
+    log: Mark = Mark()
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

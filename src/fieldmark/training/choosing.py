@@ -18,13 +18,16 @@ from fieldmark.encoders.row import SMALL_PX, EncoderRow
 from fieldmark.encoders.weights import weights_available
 from fieldmark.errors import UsageError
 from fieldmark.heads.row import HEADS
+from fieldmark.ranks import world_size
 from fieldmark.table import unknown_name
+from fieldmark.training import listeners
 from fieldmark.training.balances import BALANCES
 from fieldmark.training.losses import LOSSES
 from fieldmark.training.plan import Plan
 from fieldmark.training.presets import asked_for
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.remedies import refuse_idle_doubts
+from fieldmark.training.schedule import SCHEDULES
 from fieldmark.training.teacher import open_teacher
 
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
@@ -69,6 +72,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     shares = _shares(recipe, data, reasons)
     _refuse_what_the_labels_do_not_allow(recipe, data)
     asked_for(recipe)  # an unknown name, or settings that contradict each other, are an error here, before any work
+    _refuse_unknown_names(recipe)
     _refuse_what_has_no_effect(recipe, method, row, folds)
     refuse_idle_doubts(recipe, data.task, probe=method == "probe", folds=folds)
     return Choice(
@@ -189,16 +193,29 @@ def _refuse_what_the_labels_do_not_allow(recipe: Recipe, data: Dataset) -> None:
             )
 
 
+def _refuse_unknown_names(recipe: Recipe) -> None:
+    if recipe.schedule != "auto":
+        SCHEDULES[recipe.schedule]
+    for name in listeners.asked(recipe.log):
+        listeners.LISTENERS[name].require()
+
+
 def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, folds: int) -> None:
     if method == "probe":
         default = Recipe()
-        idle = [name for name in LOOP_FIELDS if getattr(recipe, name) != getattr(default, name)]
+        idle = [name for name in (*LOOP_FIELDS, "log") if getattr(recipe, name) != getattr(default, name)]
         if idle:
             flags = ", ".join("--" + name.replace("_", "-") for name in idle)
             raise UsageError(
                 f"{flags} would have no effect: a probe has no training loop",
                 where=f"method = probe, {idle[0]} = {getattr(recipe, idle[0])}",
                 do="drop the setting, or train the network with --method network",
+            )
+        if world_size() > 1:
+            raise UsageError(
+                "several processes would have nothing to share: a probe has no training loop",
+                where=f"method = probe, WORLD_SIZE = {world_size()}",
+                do="run it without torchrun, or train the network with --method network",
             )
         if row.trainable and recipe.weights == "none":
             raise UsageError(

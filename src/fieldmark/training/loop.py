@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as with_rows
 
@@ -10,20 +12,28 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from msgspec.structs import replace
+from torch import Tensor
+from torch.optim import Optimizer
 
 from fieldmark.errors import UsageError
+from fieldmark.ranks import rank
 from fieldmark.report.report import Epoch
-from fieldmark.training import optimisers
+from fieldmark.training import listeners, optimisers, together
 from fieldmark.training.augment import augment
 from fieldmark.training.batches import Batches
+from fieldmark.training.checkpoint import Standing
 from fieldmark.training.determinism import deterministic, seed_of
+from fieldmark.training.gradient import Gradient
 from fieldmark.training.job import Job
+from fieldmark.training.listeners import Audience
+from fieldmark.training.logbook import Log
 from fieldmark.training.network import Network
-from fieldmark.training.objective import objective
+from fieldmark.training.objective import Aim, Objective, objective
 from fieldmark.training.plan import Plan
 from fieldmark.training.running import Run, begin_or_resume
 from fieldmark.training.schedule import Pace, Refits, position, rate, refit
-from fieldmark.training.scoring import SCORING_BATCH, score
+from fieldmark.training.scoring import SCORING_BATCH, Score, score
+from fieldmark.training.stopping import told_to_end
 from fieldmark.training.winograd import winograd
 
 FEWEST_STEPS = 10  # a budget that allows fewer is refused
@@ -47,17 +57,22 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
     Checkpoints go to the job's run folder; with `resume` the newest one's plan and state are taken up, and the
     weights come out as if the run had never stopped. A `deadline` fits the schedule to the speed that is seen: the
     learning rate still falls to nought. UsageError: a budget for next to nothing, a checkpoint of other data, a loss
-    that is no number.
+    that is no number, too little memory for one image. Interrupted: a process gone, or a SIGTERM; then the newest
+    checkpoint has all that was reached.
     """
-    standing, tensors = begin_or_resume(job, plan)
+    together.meet()
+    standing, tensors = begin_or_resume(job, together.agreed(plan, Plan))
     plan = standing.plan
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
-    with deterministic(plan.threads), winograd(network):
+    with deterministic(plan.threads), winograd(network), told_to_end() as told, opened_log(job, standing) as log:
         accelerator = _accelerator(plan.precision)
         network.train()
-        model, optimiser = accelerator.prepare(network, optimisers.build(network, plan))
+        model = accelerator.prepare_model(network, evaluation_mode=True)  # as it is: see Gradient
+        optimiser = accelerator.prepare_optimizer(optimisers.build(network, plan))
+        together.begin_alike(network)
         lowered = objective(job, plan)
-        run = Run(standing, tensors, network, optimiser, lowered.remembered, job.run_folder)
+        run = Run(standing, tensors, network, optimiser, lowered.remembered, job.run_folder, log)
+        gradient = Gradient(model, lowered, accelerator)
         batches = Batches(job, plan)
         per_epoch = batches.per_epoch
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
@@ -65,48 +80,83 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         began, scoring_s = (time.monotonic(), run.step), _scoring_time(network, job, plan)
 
         while run.step < refits[-1][1] and not run.tired:
-            generator = torch.manual_seed(seed_of(plan.seed, run.step))  # dropout draws from it too
+            if told():
+                raise run.stop()
             at = position(run.step, refits)
-            batch = batches.at(run.step)
-            views, mix = augment(batch.pixels, batch.mirrored, plan, generator)
-            learning_rate = plan.learning_rate * run.cut * rate(at, plan.warmup)
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate * group["share"]
-
-            logits = model(views.to(accelerator.device))[1]
-            value = lowered(logits, batch, at, mix)
+            learning_rate = plan.learning_rate * run.cut * rate(at, plan.warmup, plan.schedule)
+            with log.waiting():
+                views, aim = _views(batches, lowered, run.step, at, plan)
+            with run.saved_where_interrupted():
+                value = gradient(views, aim, at, run.micro_batch)
+            if value is None:
+                run.halve(len(views))
+                continue
             if not torch.isfinite(value):
                 run.back_off()
                 refits = run.plan.refits or refits[:1]
                 continue
-            optimiser.zero_grad()
-            accelerator.backward(value)
-            optimiser.step()
+            _take_step(optimiser, accelerator, plan, learning_rate)
             run.stepped(value, position(run.step + 1, refits) - at)
+            log.stepped(run.step, per_epoch, images=len(views), loss=float(value), learning_rate=learning_rate)
 
-            if pace is not None and pace.measure(run.step):
+            if pace is not None and together.agreed(pace.measure(run.step), bool):
                 refits = _refitted(refits, pace, run, job, scoring_s, per_epoch)
             ended = run.step % per_epoch == 0 or run.step == refits[-1][1]
             if ended:
-                with run.average.applied():
-                    reached = score(network, job, plan.score)
-                    run.scored(reached, steps=(run.step - 1) % per_epoch + 1, learning_rate=learning_rate)
-                scoring_s = reached.seconds
-                run.epoch_ended()
+                scoring_s = _score(run, network, job, steps=(run.step - 1) % per_epoch + 1, rate=learning_rate)
             run.save_when_due(epoch_ended=ended)
             job.progress("train", run.step, refits[-1][1], _remark(run, refits[-1][1], began))
 
-        run.save()
+        notes = run.ended()
         accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         network.load_state_dict(run.best)
         network.cpu().eval()
-    return Fitted(epochs=run.epochs, best_epoch=run.best_epoch, score_name=plan.score, plan=run.plan, notes=run.notes)
+    return Fitted(epochs=run.epochs, best_epoch=run.best_epoch, score_name=plan.score, plan=run.plan, notes=notes)
+
+
+@contextmanager
+def opened_log(job: Job, standing: Standing) -> Iterator[Log]:
+    """The run's log, open from where the checkpoint was."""
+    names = listeners.asked(job.recipe.log) if rank() == 0 else ()
+    audience = Audience(names, job.run_folder, standing.step)
+    log = Log(job.run_folder, standing.plan, standing.log, audience, standing.step)
+    try:
+        yield log
+    finally:
+        log.close()
 
 
 def _accelerator(precision: str) -> Accelerator:
     # One process may train several networks; accelerate keeps the first one's precision for all unless told.
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision)
+
+
+def _views(batches: Batches, lowered: Objective, step: int, at: float, plan: Plan) -> tuple[Tensor, Aim]:
+    """The whole batch of a step, uint8 [B, S, S, 3], and what the objective wants of it: alike in every process."""
+    generator = torch.manual_seed(seed_of(plan.seed, step))  # dropout draws from it too
+    batch = batches.at(step)
+    views, mix = augment(batch.pixels, batch.mirrored, plan, generator)
+    if rank():  # dropout draws on, and shall not drop the same in each process
+        torch.manual_seed(seed_of(plan.seed, step, rank()))
+    return views, lowered.aim(batch, at, mix)
+
+
+def _take_step(optimiser: Optimizer, accelerator: Accelerator, plan: Plan, learning_rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate * group["share"]
+    if plan.clip:
+        accelerator.clip_grad_norm_([w for group in optimiser.param_groups for w in group["params"]], plan.clip)
+    optimiser.step()
+
+
+def _score(run: Run, network: Network, job: Job, *, steps: int, rate: float) -> float:
+    """An epoch of `steps` is over; returns the seconds that its scoring took."""
+    with run.average.applied():
+        reached = together.agreed(score(network, job, run.plan.score, run.scoring_batch), Score)
+        run.scored(reached, steps=steps, learning_rate=rate)
+    run.epoch_ended()
+    return reached.seconds
 
 
 def _scoring_time(network: Network, job: Job, plan: Plan) -> float:
@@ -121,6 +171,7 @@ def _scoring_time(network: Network, job: Job, plan: Plan) -> float:
 def _refitted(refits: Refits, pace: Pace, run: Run, job: Job, scoring_s: float, per_epoch: int) -> Refits:
     after_s = scoring_s * _still_to_answer(job, run.plan)
     affordable = pace.affordable(run.step, scoring_s=scoring_s, per_epoch=per_epoch, after_s=after_s)
+    affordable = together.agreed(affordable, int)
     refits = refit(refits, run.step, _enough(affordable), longest=refits[0][1])
     run.plan = replace(run.plan, refits=refits, epochs=refits[-1][1] / per_epoch)
     return refits

@@ -24,6 +24,29 @@ ANSWERS = "answers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """What is wanted of the answers to a batch: `truth` float32 [B, C]; `weight` float32 [B] of each image, None
+    where all count alike; `places` int64 [B] among the job's training rows, `rows` int64 [B] of its data, `mirrored`
+    bool [B]: seen so."""
+
+    truth: Tensor
+    weight: Tensor | None
+    places: Tensor
+    rows: Tensor
+    mirrored: Tensor
+
+    def part(self, some: slice) -> Aim:
+        """Of some of the images."""
+        return Aim(
+            truth=self.truth[some],
+            weight=None if self.weight is None else self.weight[some],
+            places=self.places[some],
+            rows=self.rows[some],
+            mirrored=self.mirrored[some],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
     """`counts` float64 [C]: images of each class in training. `trust` float32 [len(train)]: how much each image
     counts, None where all count alike. `remembered` is what changes from step to step, and so is part of a
@@ -40,30 +63,37 @@ class Objective:
     remembered: Tensors
     taught: Taught | None
 
-    def __call__(self, logits: Tensor, batch: Batch, position: float, mix: Mix | None = None) -> Tensor:
-        """Mean over the batch, a scalar; logits float32 [B, C], position in 0..1.
+    def aim(self, batch: Batch, position: float, mix: Mix | None = None) -> Aim:
+        """At a position of the schedule in 0..1.
 
         Mixed images have mixed targets, and mixed weights. With several labels an image, one that both images have
         is wholly there, and one that a single image has is there by that image's share.
         """
-        targets = batch.targets.to(logits.device)
+        truth = softened(batch.targets, len(self.counts), self.task, self.smoothing)
+        weights = []
+        if self.balance.weight:
+            weights.append(torch.from_numpy(self.balance.weight(self.counts, position)).float()[batch.targets])
+        if self.trust is not None:
+            weights.append(self.trust[batch.places])
+        weight = torch.stack(weights).prod(0) if weights else None
+        if mix:
+            truth, weight = mix.of(truth), None if weight is None else mix.of(weight)
+        return Aim(truth=truth, weight=weight, places=batch.places, rows=batch.rows, mirrored=batch.mirrored)
+
+    def __call__(self, logits: Tensor, aim: Aim, position: float) -> Tensor:
+        """Mean over the images, a scalar; logits float32 [B, C], position in 0..1."""
         adjusted = logits
         if self.balance.offset:
             adjusted = logits + torch.from_numpy(self.balance.offset(self.counts)).to(logits)
-        truth = softened(targets, logits.shape[1], self.task, self.smoothing)
-        losses = self.formula(adjusted, mix.of(truth) if mix else truth)
+        losses = self.formula(adjusted, aim.truth.to(logits.device))
         if self.taught:
-            losses = self.taught.mixed(losses, logits, batch.rows, batch.mirrored)
-        if self.balance.weight:
-            weights = torch.from_numpy(self.balance.weight(self.counts, position)).to(logits)[targets]
-            losses = losses * (mix.of(weights) if mix else weights)
-        if self.trust is not None:
-            trust = self.trust[batch.places].to(losses)
-            losses = losses * (mix.of(trust) if mix else trust)
+            losses = self.taught.mixed(losses, logits, aim.rows, aim.mirrored)
+        if aim.weight is not None:
+            losses = losses * aim.weight.to(losses)
         if self.remedy.memory:
             answers = self.remembered[ANSWERS]
-            pull, now = drawn_to_memory(logits, answers[batch.places].to(logits), self.remedy.memory)
-            answers[batch.places] = now.to(answers)
+            pull, now = drawn_to_memory(logits, answers[aim.places].to(logits), self.remedy.memory)
+            answers[aim.places] = now.to(answers)
             losses = losses + pull
         if self.remedy.kept:
             losses = smallest(losses, self.remedy.kept(self.noise_rate, position))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fieldmark.errors import UsageError
 from fieldmark.training.decoupled import DecoupledSGD
+from fieldmark.training.lion import Lion
 from fieldmark.training.muon import Muon
 from fieldmark.training.plan import Plan
 
@@ -29,6 +30,8 @@ def build(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     if plan.optimiser == "adamw":
         groups = _groups("weight_decay", rest, plan)
         return torch.optim.AdamW(groups, lr=plan.learning_rate, foreach=True)
+    if plan.optimiser == "lion":
+        return Lion(_groups("decay", rest, plan), {"lr": plan.learning_rate})
     if plan.optimiser == "sgd":
         groups = _groups("decay", rest, plan)
         return DecoupledSGD(groups, lr=plan.learning_rate, momentum=MOMENTUM, nesterov=True, foreach=True)

@@ -17,16 +17,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `epochs` already fits the budget, if there was one, and so may end within a pass. `refits` (step, total steps
     from there on) is how the schedule met that budget while it ran; empty: one schedule from start to end. `cuts`
-    (step, factor) is where a loss that was no number made the learning rate smaller from there on.
+    (step, factor) is where a loss that was no number made the learning rate smaller from there on. `halvings` (step,
+    images) is where memory did not suffice, and so many images at most go through the network at once from there on.
     """
 
     epochs: float
-    batch: int
+    batch: int  # images a step, of all processes together
+    micro_batch: int = 0  # so many of them at most go through the network of a process at once; 0: all
     optimiser: Optimiser
     learning_rate: float
     weight_decay: float
     first_layer_rate: float = 1.0  # share of the rate that the first layer gets; between it and the head, in steps
+    schedule: str = "cosine"
     warmup: float
+    clip: float = 0.0  # largest norm of the gradient of all weights together; 0: any
     average: float = 0.0  # share of the schedule over which weights are averaged; 0: the last step's
     loss: str = "cross-entropy"
     label_smoothing: float
@@ -47,6 +51,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     patience: int
     precision: Literal["fp32", "bf16", "fp16"]
     threads: int
+    processes: int = 1
     seed: int
     refits: tuple[tuple[int, int], ...] = ()
     cuts: tuple[tuple[int, float], ...] = ()
+    halvings: tuple[tuple[int, int], ...] = ()

@@ -10,6 +10,7 @@ from fieldmark.cores import available_cores
 from fieldmark.data.dataset import Task
 from fieldmark.encoders.row import SMALL_PX, Optimiser
 from fieldmark.errors import UsageError
+from fieldmark.ranks import local_world_size, world_size
 from fieldmark.training.augmentations import rows_of
 from fieldmark.training.balances import BALANCES
 from fieldmark.training.choosing_views import choose_views
@@ -17,6 +18,7 @@ from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan, ScoreName
 from fieldmark.training.precision import Precision, fastest_precision
 from fieldmark.training.remedies import REMEDIES, noise_rate_of, remedy_for
+from fieldmark.training.schedule import SCHEDULES
 from fieldmark.training.teacher import teaching
 
 UNEVEN = 10.0  # from here on rare classes get a margin
@@ -31,7 +33,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     UsageError for a setting that cannot be followed on this machine.
     """
     recipe, size_px, images = job.recipe, job.choice.geometry.size_px, len(job.train)
-    threads = available_cores() if recipe.threads == "auto" else recipe.threads
+    threads = max(1, available_cores() // local_world_size()) if recipe.threads == "auto" else recipe.threads
     choices: list[str] = []
 
     def settle(name: str, asked: V | Literal["auto"], value: V, why: str) -> V:
@@ -47,30 +49,30 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     views = choose_views(job, epochs=epochs, batch=batch)
     choices.extend(views.reasons)
     mirror = settle("mirror", _yes(recipe.mirror), *_mirror(views.flip, small, pretrained))
-    if mirror and not views.flip:
-        raise UsageError(
-            "the network would answer for mirrored images, and never saw one in training",
-            where="--mirror yes, flip = no",
-            do="drop --mirror, or train with --flip yes (or flip in --augment)",
-        )
+    _refuse_mirrors_unseen(views.flip, mirror)
     fastest, fastest_why = _precision(recipe.precision, threads)
     share, temperature = teaching(recipe.teacher, choices)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
     remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise))
     smoothing = _smoothing(remedy, recipe.teacher)
+    _refuse_divided_memories(remedy)
     _refuse_mixed_memories(views.augment, remedy, recipe.teacher)
+    schedule = settle("schedule", recipe.schedule, "cosine", "a late fall, gentle at its end")
     return (
         Plan(
             epochs=epochs,
             batch=batch,
+            micro_batch=recipe.micro_batch,
             optimiser=optimiser,
             learning_rate=settle(
                 "learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)
             ),
             weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
             first_layer_rate=0.3 if pretrained else 1.0,
-            warmup=recipe.warmup,
+            schedule=schedule,
+            warmup=settle("warmup", recipe.warmup, SCHEDULES[schedule].warmup, f"usual for {schedule}"),
+            clip=recipe.clip,
             average=0.05 if pretrained else 0.0,
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
             label_smoothing=settle("label smoothing", recipe.label_smoothing, *smoothing),
@@ -91,10 +93,20 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
             precision=settle("precision", recipe.precision, fastest, fastest_why),
             threads=settle("threads", recipe.threads, threads, "the processors that this process may use"),
+            processes=world_size(),
             seed=recipe.seed,
         ),
         tuple(choices),
     )
+
+
+def _refuse_mirrors_unseen(flip: bool, mirror: bool) -> None:
+    if mirror and not flip:
+        raise UsageError(
+            "the network would answer for mirrored images, and never saw one in training",
+            where="--mirror yes, flip = no",
+            do="drop --mirror, or train with --flip yes",
+        )
 
 
 def unevenness(job: Job) -> float:
@@ -102,6 +114,15 @@ def unevenness(job: Job) -> float:
     if job.data.task != "single":
         return 1.0
     return float(job.counts.max() / max(1.0, job.counts.min()))
+
+
+def _refuse_divided_memories(remedy: str) -> None:
+    if REMEDIES[remedy].memory and world_size() > 1:
+        raise UsageError(
+            "each process would remember its own images alone, and a checkpoint only those of the first",
+            where=f"remedy = {remedy}, WORLD_SIZE = {world_size()}",
+            do="train in one process, or choose another --remedy",
+        )
 
 
 def _refuse_mixed_memories(augment: str, remedy: str, teacher: str) -> None:
@@ -157,6 +178,8 @@ def _learning_rate(optimiser: Optimiser, batch: int, pretrained: bool) -> tuple[
         return rate, f"of a filter's size; with the root of a batch of {batch}, as steps of fixed length want"
     if optimiser == "adamw":
         return (3e-4, "usual for fine-tuning") if pretrained else (2e-3, "usual for small networks from scratch")
+    if optimiser == "lion":
+        return (6e-5 if pretrained else 4e-4), "a fifth of AdamW's (Chen et al. 2023: a third to a tenth)"
     return (0.01 if pretrained else 0.1) * batch / 128, f"in proportion to a batch of {batch} (Goyal et al. 2017)"
 
 
@@ -169,6 +192,8 @@ def _mirror(flip: bool, small: bool, pretrained: bool) -> tuple[bool, str]:
 
 
 def _weight_decay(optimiser: Optimiser) -> tuple[float, str]:
+    if optimiser == "lion":
+        return 0.25, "five times AdamW's, as its rate is a fifth: what decays in a step stays"
     return (0.05, "usual for AdamW") if optimiser == "adamw" else (5e-3, "decoupled; 5e-4 in PyTorch's coupled form")
 
 

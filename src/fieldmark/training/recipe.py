@@ -40,10 +40,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "none"
     epochs: Annotated[float, Meta(gt=0, description="passes over the training images")] | Auto = "auto"
     batch: Annotated[int, Meta(ge=1, description="images per step")] | Auto = "auto"
-    optimiser: Annotated[Literal["auto", "sgd", "adamw", "muon"], Meta(description="how steps are taken")] = "auto"
+    micro_batch: Annotated[
+        int, Meta(ge=0, description="images through the network at once, gradients summed up to --batch; 0: all")
+    ] = 0
+    optimiser: Annotated[Literal["auto", "sgd", "adamw", "muon", "lion"], Meta(description="how steps are taken")] = (
+        "auto"
+    )
     learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate")] | Auto = "auto"
     weight_decay: Annotated[float, Meta(ge=0, description="decoupled weight decay")] | Auto = "auto"
-    warmup: Annotated[float, Meta(ge=0, le=1, description="share of steps in which the rate rises")] = 0.1
+    schedule: Annotated[str, Meta(description="how the rate rises and falls: cosine, triangle or one-cycle")] = "auto"
+    warmup: Annotated[float, Meta(ge=0, le=1, description="share of steps in which the rate rises")] | Auto = "auto"
+    clip: Annotated[
+        float, Meta(ge=0, description="largest norm of a step's gradient; longer ones are shortened; 0: none are")
+    ] = 0.0
     loss: Annotated[str, Meta(description="what training lowers: cross-entropy, or see docs/training.md")] = "auto"
     label_smoothing: (
         Annotated[float, Meta(ge=0, lt=1, description="share of truth given to other classes")] | Auto
@@ -93,3 +102,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["auto", "fp32", "bf16", "fp16"], Meta(description="arithmetic of the training loop")
     ] = "auto"
     threads: Annotated[int, Meta(ge=1, description="processor threads")] | Auto = "auto"
+    log: Annotated[
+        str,
+        Meta(description="who is told of training, beside log.jsonl: tensorboard, mlflow, or both with +"),
+    ] = "none"

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 import torch
 
+from fieldmark.bundle.layout import REPORT
 from fieldmark.bundle.writing import staged
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read
@@ -20,7 +21,10 @@ from fieldmark.data.splits import refuse_one_class
 from fieldmark.errors import UsageError
 from fieldmark.evaluation.plain import figures
 from fieldmark.progress import Progress, silent
+from fieldmark.ranks import rank
+from fieldmark.report.document import parse
 from fieldmark.report.report import Report
+from fieldmark.training import together
 from fieldmark.training.cache import cache_pixels
 from fieldmark.training.choosing import choose, parse_duration
 from fieldmark.training.dividing import divide
@@ -84,8 +88,10 @@ def train(
     goes on from the checkpoint that an interrupted run left in `OUT.run/`. With the recipe's `noisy` the images whose
     label looks wrong are listed in `suspects.csv` beside the bundle, after the bundle's name.
 
-    Raises DataError, UsageError, UnknownName, WeightsError, OutputError, and ParityError where the exported graph
-    does not answer as the network does. Nothing is written unless everything is.
+    Started by torchrun, each process calls this alike and shares the training; the first one alone writes.
+
+    Raises DataError, UsageError, UnknownName, WeightsError, OutputError, Interrupted, and ParityError where the
+    exported graph does not answer as the network does. Nothing is written unless everything is.
     """
     begun = time.monotonic()
     recipe = recipe or Recipe()
@@ -96,9 +102,11 @@ def train(
     refuse_one_class(data)
     out = Path(out) if out is not None else Path(data.root.resolve().name + ".fieldmark")
     choice = choose(recipe, data)
-    with staged(out) as folder, running(out, recipe, resume=resume) as run_folder:
+    together.meet()
+    with _places(out, recipe, resume=resume) as (folder, run_folder):
         reading_s = time.monotonic()
-        cached = cache_pixels(data, choice.geometry, run_folder, progress=progress)
+        with together.main_first():
+            cached = cache_pixels(data, choice.geometry, run_folder, progress=progress)
         reading_s = time.monotonic() - reading_s
         parts = divide(cached.data, choice, recipe)
         job = Job(
@@ -120,9 +128,15 @@ def train(
             job = doubt(job)
         learned = LEARN[choice.method](job)
         wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
-        report = ship(job, learned, folder, wishes, begun=begun)
-        write_suspects(job, beside(out))
-    return Trained(bundle=out, report=report)
+        report = ship(job, learned, folder, wishes, begun=begun) if rank() == 0 else None
+        if rank() == 0:
+            write_suspects(job, beside(out))
+    return Trained(bundle=out, report=report or _written(out / REPORT / "report.json"))
+
+
+def _written(report: Path) -> Report:
+    """What the main process has written, for the others."""
+    return parse(report.read_bytes(), where=str(report))
 
 
 def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | None:
@@ -133,12 +147,32 @@ def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | No
 
 
 @contextmanager
+def _places(out: Path, recipe: Recipe, *, resume: bool) -> Iterator[tuple[Path, Path]]:
+    """The bundle in the making and the run folder. The main process makes them, and moves the bundle into place;
+    the others wait for both."""
+    if rank():
+        together.wait()
+        yield out, run_folder_of(out)
+        together.wait()
+        return
+    with staged(out) as folder, running(out, recipe, resume=resume) as run_folder:
+        together.wait()
+        yield folder, run_folder
+    together.wait()
+
+
+def run_folder_of(out: Path) -> Path:
+    """Where the run that makes `out` keeps what it needs to go on."""
+    return out.with_name(out.name + ".run")
+
+
+@contextmanager
 def running(out: Path, recipe: Recipe, *, resume: bool) -> Iterator[Path]:
     """The folder beside `out` that holds what an interrupted run needs to go on; gone when the bundle is there.
 
     After an error it stays only if it holds a checkpoint.
     """
-    folder = out.with_name(out.name + ".run")
+    folder = run_folder_of(out)
     asked = folder / ASKED
     if resume:
         _refuse_another_recipe(asked, recipe)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,14 +14,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fieldmark.data.fingerprint import fingerprint
-from fieldmark.errors import UsageError
+from fieldmark.errors import Interrupted, UsageError
+from fieldmark.ranks import rank, world_size
 from fieldmark.report.report import Epoch
 from fieldmark.training import checkpoint, state
 from fieldmark.training.averaging import Average
 from fieldmark.training.checkpoint import Standing
 from fieldmark.training.job import Job
+from fieldmark.training.logbook import Log
 from fieldmark.training.plan import Plan
-from fieldmark.training.scoring import Score
+from fieldmark.training.scoring import SCORING_BATCH, Score
 
 CUT, MOST_CUTS = 0.3, 3  # of the learning rate, where the loss is no number; so often at most
 SAVE_EPOCH_S, SAVE_S = 5.0, 60.0  # at an epoch's end when the last save is so old; amid an epoch when so old
@@ -42,6 +46,10 @@ def begin_or_resume(job: Job, plan: Plan) -> tuple[Standing, state.Tensors]:
             where=str(job.run_folder),
             do="put the data back as it was, or leave out --resume to start anew",
         )
+    if (before := standing.plan.processes) != world_size():
+        note = f"begun with {before} processes, and gone on with {world_size()}: alike but for rounding"
+        resumed = replace(standing.plan, processes=world_size())
+        standing = replace(standing, plan=resumed, notes=(*standing.notes, note))
     return standing, tensors
 
 
@@ -56,13 +64,14 @@ class Run:
         optimiser: Optimizer,
         remembered: state.Tensors,
         folder: Path,
+        log: Log,
     ) -> None:
         self.plan, self.step, self.epochs = standing.plan, standing.step, standing.epochs
         self.best_epoch, self.notes = standing.best_epoch, standing.notes
         self._loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64)
         self.best, averaged = state.put_back(tensors, network, optimiser, remembered) if tensors else ({}, {})
         self.average = Average(network, self.plan.average, averaged)
-        self._network, self._optimiser, self._folder = network, optimiser, folder
+        self._network, self._optimiser, self._folder, self.log = network, optimiser, folder, log
         self._remembered = remembered  # by the objective, which changes it in place
         self._fingerprint = standing.fingerprint
         self._epoch_began = time.monotonic() - standing.epoch_s
@@ -94,6 +103,7 @@ class Run:
             validation_loss=score.loss,
             score=score.value,
         )
+        self.log.scored(self.step, epoch)
         self.epochs, self._epoch_began = (*self.epochs, epoch), time.monotonic()
         self._loss_sum = torch.zeros_like(self._loss_sum)
 
@@ -117,10 +127,44 @@ class Run:
         note = f"the loss of step {self.step + 1} was no number: back to step {standing.step}, {CUT} of the rate on"
         self.best, averaged = state.put_back(tensors, self._network, self._optimiser, self._remembered)
         self.average = Average(self._network, self.plan.average, averaged)
-        self.step, self.notes = standing.step, (*self.notes, note)
+        self._note(note)
+        self.step = standing.step
         self._loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64)
         # The budget's refits of steps that are undone are undone with them.
         self.plan = replace(standing.plan, cuts=(*self.plan.cuts, (self.step, CUT)))
+
+    @property
+    def micro_batch(self) -> int:
+        """Images that go through the network at once, at most."""
+        return [self.plan.micro_batch or self.plan.batch, *self._halved][-1]
+
+    @property
+    def scoring_batch(self) -> int:
+        """Where training had to go in small groups, scoring goes in no larger ones."""
+        return min([SCORING_BATCH, *self._halved])
+
+    @property
+    def _halved(self) -> list[int]:
+        return [images for step, images in self.plan.halvings if step <= self.step]
+
+    def halve(self, images: int) -> None:
+        """Memory did not suffice for the step, of `images`: from here on half as many go through the network at once.
+
+        UsageError when it was a single one already.
+        """
+        at_once = min(self.micro_batch, -(-images // world_size()))
+        if at_once == 1:
+            raise UsageError(
+                "memory does not suffice for a single image",
+                where="training, one image at a time",
+                do="give a smaller --size or another --model, or a machine with more memory",
+            )
+        half = -(-at_once // 2)
+        self._note(
+            f"memory did not suffice for {at_once} images at once: from step {self.step + 1} on {half}, "
+            f"gradients summed, so that the batch stays {self.plan.batch}"
+        )
+        self.plan = replace(self.plan, halvings=(*self.plan.halvings, (self.step, half)))
 
     @property
     def tired(self) -> bool:
@@ -128,10 +172,38 @@ class Run:
         return 0 < self.plan.patience <= len(self.epochs) - self.best_epoch
 
     def save(self) -> None:
-        """Write a checkpoint of this very step, unless it is there already."""
-        if self._saved_step != self.step:
+        """Write a checkpoint of this very step, unless it is there already; the main process does."""
+        if self._saved_step != self.step and rank() == 0:
+            self.log.flush()
             checkpoint.save(self._folder, self._standing(), self._tensors())
             self._saved_s, self._saved_step = time.monotonic(), self.step
+
+    def stop(self) -> Interrupted:
+        """What to raise where the system asks for an end: nothing of what was reached is lost."""
+        self.save()
+        return Interrupted(
+            f"training was told to end (SIGTERM), and did after step {self.step}",
+            where=str(self._folder),
+            do="go on with --resume",
+        )
+
+    @contextmanager
+    def saved_where_interrupted(self) -> Iterator[None]:
+        """For a block that leaves everything as it was where it is interrupted."""
+        try:
+            yield
+        except Interrupted:
+            self.save()
+            raise
+
+    def ended(self) -> tuple[str, ...]:
+        """All steps are done; returns the notes of the run."""
+        self.save()
+        return (*self.notes, *self.log.ended(self.step, self.best_epoch))
+
+    def _note(self, text: str) -> None:
+        self.notes = (*self.notes, text)
+        self.log.note(self.step, text)
 
     def _ran_away(self, what: str) -> UsageError:
         return UsageError(
@@ -150,6 +222,7 @@ class Run:
             epochs=self.epochs,
             best_epoch=self.best_epoch,
             notes=self.notes,
+            log=self.log.mark,
         )
 
     def _copy(self) -> tuple[Standing, state.Tensors]:

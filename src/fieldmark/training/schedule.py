@@ -8,16 +8,66 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fieldmark.table import Table
 
 Refits = tuple[tuple[int, int], ...]
 
 
-def rate(position: float, warmup: float) -> float:
-    """Share of the peak rate at `position` in 0..1: a straight rise over `warmup`, then half a cosine to 0
-    (Goyal et al. 2017; Loshchilov and Hutter 2017)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """`rise` and `fall` give the share of the peak rate at 0..1 of their own part of the schedule; the fall ends at
+    nought. `warmup` is the share of the schedule in which the rate rises, where nothing else is said."""
+
+    name: str
+    summary: str
+    reference: str
+    warmup: float
+    rise: Callable[[float], float]
+    fall: Callable[[float], float]
+
+
+def _half_cosine(walked: float) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * walked))
+
+
+ROWS = (
+    Shape(
+        name="cosine",
+        summary="a straight rise, then half a cosine; the default",
+        reference="Loshchilov and Hutter 2017, SGDR; the rise: Goyal et al. 2017",
+        warmup=0.1,
+        rise=lambda walked: walked,
+        fall=_half_cosine,
+    ),
+    Shape(
+        name="triangle",
+        summary="a straight rise and a straight fall",
+        reference="Smith 2017, Cyclical learning rates; the share of the rise: Jordan 2024, airbench94",
+        warmup=0.23,
+        rise=lambda walked: walked,
+        fall=lambda walked: 1.0 - walked,
+    ),
+    Shape(
+        name="one-cycle",
+        summary="half a cosine up from a 25th of the peak, half a cosine down; for high peaks",
+        reference="Smith and Topin 2018, Super-convergence; cosines and shares as in fastai",
+        warmup=0.3,
+        rise=lambda walked: 1.0 - (1.0 - 1.0 / 25.0) * _half_cosine(walked),
+        fall=_half_cosine,
+    ),
+)
+SCHEDULES: Table[Shape] = Table.rows("schedule", ROWS)
+
+
+def rate(position: float, warmup: float, schedule: str) -> float:
+    """Share of the peak rate at `position` in 0..1: a rise over `warmup`, then a fall to 0."""
+    shape = SCHEDULES[schedule]
     if position < warmup:
-        return position / warmup
-    return 0.5 * (1.0 + math.cos(math.pi * (position - warmup) / max(1.0 - warmup, 1e-9)))
+        return shape.rise(position / warmup)
+    return shape.fall((position - warmup) / max(1.0 - warmup, 1e-9))
 
 
 def position(step: int, refits: Refits) -> float:

@@ -25,16 +25,16 @@ class Score:
     seconds: float
 
 
-def score(network: Network, job: Job, name: ScoreName) -> Score:
-    """Of the network, in evaluation mode, on the job's validation rows."""
+def score(network: Network, job: Job, name: ScoreName, at_once: int = SCORING_BATCH) -> Score:
+    """Of the network, in evaluation mode, on the job's validation rows, so many at once."""
     device = next(network.parameters()).device
     began = time.monotonic()
     network.eval()
     formula = LOSSES["cross-entropy"].of(job.data.task)
     losses, answers = 0.0, []
     with torch.inference_mode():
-        for start in range(0, len(job.validation), SCORING_BATCH):
-            some = job.validation[start : start + SCORING_BATCH]
+        for start in range(0, len(job.validation), at_once):
+            some = job.validation[start : start + at_once]
             logits = network(torch.from_numpy(job.pixels[some]).to(device))[1]
             truth = torch.from_numpy(job.data.targets[some]).to(device)
             losses += float(formula(logits, softened(truth, logits.shape[1], job.data.task, 0.0)).sum())

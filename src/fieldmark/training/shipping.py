@@ -45,6 +45,7 @@ from fieldmark.report.sheet import Sheet
 from fieldmark.report.thumbnails import thumbnails
 from fieldmark.training.contact_sheet import contact_sheet
 from fieldmark.training.job import Job, Learned, Rows
+from fieldmark.training.logbook import LOG
 from fieldmark.training.recipe import Recipe
 
 PARITY_IMAGES = 256  # enough to see a wrong graph; more would only cost time
@@ -110,6 +111,8 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
     report = _measure(load(folder), job, learned, logits, begun)
     sheet = contact_sheet(job, learned.plan) if wishes.thumbnails and learned.plan is not None else None
     write_report(report, job.data.root, folder, pictured=wishes.thumbnails, sheet=sheet)
+    if (job.run_folder / LOG).is_file():
+        shutil.copyfile(job.run_folder / LOG, folder / REPORT_FOLDER / LOG)
     seal(folder, manifest)
     return report
 
