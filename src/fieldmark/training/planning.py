@@ -46,12 +46,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
     flip = settle("flip", _yes(recipe.flip), flip, flip_why)
     mirror = settle("mirror", _yes(recipe.mirror), *_mirror(flip, small, pretrained))
-    if mirror and not flip:
-        raise UsageError(
-            "the network would answer for mirrored images, and never saw one in training",
-            where="--mirror yes, flip = no",
-            do="drop --mirror, or train with --flip yes",
-        )
+    _refuse_mirror_without_flip(mirror, flip)
     crop = settle("crop scale", recipe.crop_scale, *_crop(size_px))
     fastest, fastest_why = _precision(recipe.precision, threads)
     share, temperature = teaching(recipe.teacher, choices)
@@ -154,6 +149,15 @@ def _mirror(flip: bool, small: bool, pretrained: bool) -> tuple[bool, str]:
     if small and not pretrained:
         return True, "answers are the mean of an image and its mirror image; the network is small, so twice is quick"
     return False, "it would double the time of every prediction; --mirror yes where a point counts more"
+
+
+def _refuse_mirror_without_flip(mirror: bool, flip: bool) -> None:
+    if mirror and not flip:
+        raise UsageError(
+            "the network would answer for mirrored images, and never saw one in training",
+            where="--mirror yes, flip = no",
+            do="drop --mirror, or train with --flip yes",
+        )
 
 
 def _weight_decay(optimiser: Optimiser) -> tuple[float, str]:
