@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from fieldmark.cores import available_cores
 from fieldmark.data.decoding import decode_image, too_many_bytes
 from fieldmark.data.geometry import Geometry, apply_image, scale_to_px
+from fieldmark.data.overlapping import in_order
 from fieldmark.data.picture import Limits, Pixels, Reason, Unreadable
 
 _TASK_BYTES = 2 * 2**20  # pixels that one thread makes between two hand-overs
@@ -44,17 +45,11 @@ def load_many(
     count = threads or available_cores()
     size = max(1, min(_TASK_FILES, _TASK_BYTES // (3 * geometry.size_px**2)))
     source = iter(paths)
-    window: deque[Future[list[Pixels | Unreadable]]] = deque()
-    pool = ThreadPoolExecutor(count, thread_name_prefix="fieldmark-load")
-    try:
-        while chunk := list(islice(source, size)):
-            window.append(pool.submit(_load_chunk, chunk, geometry, limits))
-            if len(window) >= count * _TASKS_A_THREAD:
-                yield from window.popleft().result()
-        while window:
-            yield from window.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    chunks = iter(lambda: list(islice(source, size)), [])
+    work = partial(_load_chunk, geometry=geometry, limits=limits)
+    with closing(in_order(work, chunks, threads=count, ahead=count * _TASKS_A_THREAD)) as loaded:
+        for chunk in loaded:
+            yield from chunk
 
 
 def read_bytes(path: Path, limits: Limits) -> bytes | Unreadable:

@@ -17,6 +17,7 @@ from fieldmark.report.report import Epoch
 from fieldmark.training.balances import Prior
 from fieldmark.training.choosing import Choice
 from fieldmark.training.network import Network
+from fieldmark.training.pixels import PixelSource
 from fieldmark.training.recipe import Recipe
 
 Rows = NDArray[np.int64]
@@ -32,7 +33,7 @@ class Job:
     """
 
     data: Dataset
-    pixels: NDArray[np.uint8]
+    pixels: PixelSource
     train: Rows
     validation: Rows
     test: Rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from dataclasses import replace as with_rows
 
@@ -50,14 +51,13 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
     """
     standing, tensors = begin_or_resume(job, plan)
     plan = standing.plan
-    with deterministic(plan.threads):
+    with deterministic(plan.threads), closing(Batches(job, plan)) as batches:
         accelerator = _accelerator(plan.precision)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
         network.train()
         model, optimiser = accelerator.prepare(network, optimisers.build(network, plan))
         run = Run(standing, tensors, network, optimiser, job.run_folder)
         lowered = objective(job, plan)
-        batches = Batches(job, plan)
         per_epoch = batches.per_epoch
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
         pace = None if job.deadline is None else Pace(job.deadline, run.step)

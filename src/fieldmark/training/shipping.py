@@ -42,6 +42,7 @@ from fieldmark.report.page import render
 from fieldmark.report.report import Report
 from fieldmark.report.thumbnails import thumbnails
 from fieldmark.training.job import Job, Learned, Rows
+from fieldmark.training.pixels import PixelSource, in_batches
 from fieldmark.training.recipe import Recipe
 
 PARITY_IMAGES = 256  # enough to see a wrong graph; more would only cost time
@@ -175,9 +176,9 @@ def _alike(targets: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(1.0 / np.bincount(targets)[targets])
 
 
-def _logits(graph: Path, pixels: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:
+def _logits(graph: Path, pixels: PixelSource, rows: Rows) -> NDArray[np.float32]:
     runner = open_graph(graph)
-    return np.concatenate([runner.run(pixels[rows[at : at + RUN_BATCH]])[1] for at in range(0, len(rows), RUN_BATCH)])
+    return np.concatenate([runner.run(some)[1] for _, some in in_batches(pixels, rows, RUN_BATCH)])
 
 
 def _some(rows: Rows, count: int) -> Rows:
