@@ -103,6 +103,9 @@ def test_a_class_too_small_for_the_split_that_was_asked(tmp_path: Path) -> None:
         (("--model", "hog", "--epochs", "3"), "epochs"),
         (("--weights", "missing.safetensors", "--model", "efficientnet-lite0"), "missing.safetensors"),
         (("--columns", "label=species"), "columns"),
+        (("--cache-size", "20"), "20GB"),
+        (("--cache-size", "-1GB"), "20GB"),
+        (("--cache-size", "much"), "20GB"),
     ],
 )
 def test_settings_that_cannot_be_followed(words: tuple[str, ...], word: str, photos: Path, tmp_path: Path) -> None:
