@@ -17,10 +17,8 @@ from fieldmark.training.cache_folder import KEPT_FREE, Room, drafting, make_room
 # A block that is lost or removed costs so much decoding. A set makes no more than MOST_BLOCKS / 2 of them, and no run
 # opens more than MOST_BLOCKS: each map takes one of the few files (often 1,024) that a process may have open.
 BLOCK_BYTES, MOST_BLOCKS = 2**28, 256
-LISTED_BYTES, LISTS_BYTES = (
-    200,
-    2**14,
-)  # that an image, and that all blocks of a set beside them, take at most in lists
+# What an image takes in the lists of blocks, and what all of a set's blocks take beside pixels and images, at most.
+LISTED_BYTES, LISTS_BYTES = 200, 2**14
 
 
 class Known:
@@ -55,15 +53,10 @@ class Keeper:
 
     def __init__(self, known: Known, room: Room, home: Path, side_px: int, images: int) -> None:
         self.full = room.closed
-        self._known, self._home, self._side_px, self._left = known, home, side_px, 0
-        self._folder, self._limit = room.folder, room.limit - LISTED_BYTES * images - LISTS_BYTES
-        self._most = room.limit
+        self._known, self._room, self._home, self._side_px = known, room, home, side_px
+        self._left, self._for_pixels = 0, room.limit - LISTED_BYTES * images - LISTS_BYTES
         self._row_bytes = 3 * side_px**2
         self._block_rows = max(1, max(BLOCK_BYTES, 2 * images * self._row_bytes // MOST_BLOCKS) // self._row_bytes)
-        self._no_room = (
-            f"the cache in {room.folder} may take {room.limit / 1e6:,.6g} MB, "
-            f"and leaves {KEPT_FREE / 1e6:,.0f} MB of the disk free"
-        )
         self._writable = not room.closed
         self._draft: Draft | None = None
         self._drafts: Path | None = None
@@ -132,24 +125,28 @@ class Keeper:
             # First it takes its size, and then it is seen whether that was too much: two processes that begin at the
             # same time see each other.
             draft.resize(min(self._block_rows, self._left))
-            too_many = make_room(self._folder, self._limit, unwritten=draft.room * self._row_bytes)
+            too_many = make_room(self._room.folder, self._for_pixels, unwritten=draft.room * self._row_bytes)
             draft.resize(max(0, draft.room - math.ceil(too_many / self._row_bytes)))
         except OSError as error:
             self._give_up(error)
             return
         if not draft.room:
             draft.drop()
-            self._draft, self.full = None, self._no_room
+            self._draft = None
+            self.full = (
+                f"the cache in {self._room.folder} may take {self._room.limit / 1e6:,.6g} MB, "
+                f"and leaves {KEPT_FREE / 1e6:,.0f} MB of the disk free"
+            )
 
     def _draft_for_lists(self) -> Draft | None:
         lists = LISTED_BYTES * (len(self._unreadable) + len(self._readable))
-        if not lists or not self._writable or make_room(self._folder, self._most - lists, unwritten=lists):
+        if not lists or not self._writable or make_room(self._room.folder, self._room.limit - lists, unwritten=lists):
             return None
         return self._new_draft()
 
     def _new_draft(self) -> Draft:
         if self._drafts is None:
-            self._drafts = self._on_exit.enter_context(drafting(self._folder))
+            self._drafts = self._on_exit.enter_context(drafting(self._room.folder))
         return Draft(self._drafts / "block", self._side_px)
 
     def _not_kept(self, content: tuple[str, ...]) -> None:
@@ -157,7 +154,7 @@ class Keeper:
         self._readable.extend(content)
 
     def _give_up(self, error: OSError) -> None:
-        self.full, self._writable = f"{self._folder} could not be written: {error.strerror or error}", False
+        self.full, self._writable = f"{self._room.folder} could not be written: {error.strerror or error}", False
         if self._draft is not None:
             self._not_kept(self._draft.content)
             self._draft.drop()
