@@ -29,7 +29,7 @@ PINS := pyproject.toml constraints.txt Makefile
 install: $(READY)-train
 
 demo: $(READY)-train
-	$(BIN)/fieldmark demo --out demo
+	FIELDMARK_CACHE=demo/cache $(BIN)/fieldmark demo --out demo
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"

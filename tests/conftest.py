@@ -14,6 +14,12 @@ hypothesis.settings.register_profile("house", derandomize=True, deadline=None, d
 hypothesis.settings.load_profile("house")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _the_cache_is_nobodys(tmp_path_factory):
+    """Decoded images are kept for this session alone, by every command that a test starts as well."""
+    os.environ["FIELDMARK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def _the_folder_is_left_as_it_was(tmp_path, monkeypatch):
     """Every test works in an empty folder of its own, so that nothing can be left beside the source."""

@@ -42,6 +42,28 @@ def test_the_same_recipe_gives_the_same_bytes_and_kill_9_changes_nothing(small: 
     assert [epoch["epoch"] for epoch in report["epochs"]] == [1, 2, 3, 4]
 
 
+def test_images_that_are_decoded_for_every_batch_give_the_same_bundle(small: Path, tmp_path: Path) -> None:
+    cache = {"FIELDMARK_CACHE": str(tmp_path / "cache")}
+    said = {}
+    for name, size in (("partly", "150KB"), ("kept", "1GB"), ("streamed", "0")):
+        words = ("train", small, *SETTINGS, "--epochs", "1", "--out", f"{name}.fieldmark", "--cache-size", size)
+        done = fieldmark(*words, cwd=tmp_path, **cache)
+        assert done.returncode == 0, done.stderr
+        said[name] = json.loads(done.stdout)
+        if name == "partly":
+            size = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*") if file.is_file())
+            assert 72 * 32 * 32 < size <= 150_000
+    files = {name: weights_and_graph(tmp_path / f"{name}.fieldmark") for name in said}
+    assert files["kept"] == files["streamed"] == files["partly"]
+    manifests = [json.loads((tmp_path / f"{name}.fieldmark" / "fieldmark.json").read_text()) for name in said]
+    for manifest in manifests:
+        del manifest["created"], manifest["name"]
+    assert all(manifest == manifests[0] for manifest in manifests)
+    assert said["kept"]["notes"] == []
+    assert "72 of 72 images are decoded whenever they are needed" in said["streamed"]["notes"][0]
+    assert said["partly"]["notes"] and "72 of 72" not in said["partly"]["notes"][0]
+
+
 def kill_after_the_first_checkpoint(small: Path, folder: Path) -> None:
     words = [sys.executable, "-m", "fieldmark", "train", str(small), *SETTINGS, "--out", "three.fieldmark"]
     with subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:

@@ -109,6 +109,9 @@ def test_a_class_too_small_for_the_split_that_was_asked(tmp_path: Path) -> None:
         (("--augment", "crop", "--crop-scale", "1", "--model", "lenet"), "--crop-scale"),
         (("--augment", "mixup", "--batch", "1", "--model", "lenet"), "a batch has one"),
         (("--augment", "strong", "--model", "hog"), "no training loop"),
+        (("--cache-size", "20"), "20GB"),
+        (("--cache-size", "-1GB"), "20GB"),
+        (("--cache-size", "much"), "20GB"),
     ],
 )
 def test_settings_that_cannot_be_followed(words: tuple[str, ...], word: str, photos: Path, tmp_path: Path) -> None:

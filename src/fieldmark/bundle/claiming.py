@@ -21,7 +21,7 @@ def claim(place: Path) -> tuple[Path, int]:
         descriptor = _open(folder)
         if descriptor is None:
             continue  # another writer took the newborn folder for a leftover and removed it
-        if _lock(descriptor) is not False:
+        if try_lock(descriptor) is not False:
             return folder, descriptor
         os.close(descriptor)  # another writer is just removing it
 
@@ -32,7 +32,7 @@ def remove_leftovers(place: Path) -> None:
         descriptor = _open(folder)
         if descriptor is None:
             continue
-        if _lock(descriptor) is True:
+        if try_lock(descriptor) is True:
             shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
 
@@ -49,12 +49,13 @@ def _open(folder: Path) -> int | None:
         return None
 
 
-def _lock(descriptor: int) -> bool | None:
-    """True: the lock is ours; False: another process has it; None: this system or disk has no locks."""
+def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
+    """True: the lock is ours, until the file is closed or mapped no more; False: another has it, who does not share
+    it, or whom we would not share it with; None: this system or disk has no locks."""
     if fcntl is None:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # Lustre and some network disks are mounted without locks

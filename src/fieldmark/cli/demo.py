@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @json_option
 def command(out: Path, as_json: bool) -> None:
     """Train three classifiers on 1,797 handwritten digits, compare them, and predict with the one that did best on
-    validation images. Everything is written to a folder that you may delete."""
+    validation images. Everything is written to a folder that you may delete, and decoded images to the cache."""
     with showing_progress() as progress:
         shown = fieldmark.demonstrate(out, progress)
     if as_json:

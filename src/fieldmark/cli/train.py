@@ -30,6 +30,13 @@ from fieldmark.report.terminal import headline, summary_lines
 )
 @click.option("--no-thumbnails", is_flag=True, help="Leave your photos out of the report.")
 @click.option("--resume", is_flag=True, help="Go on from where an interrupted run of the same command stopped.")
+@click.option(
+    "--cache-size",
+    default="auto",
+    show_default=True,
+    metavar="SIZE",
+    help="The most that decoded images may take of the disk, as 20GB; 0: keep none; auto: half of what is free.",
+)
 @json_option
 @recipe_options
 def command(
@@ -42,6 +49,7 @@ def command(
     canaries: Literal["generated", "data"],
     no_thumbnails: bool,
     resume: bool,
+    cache_size: str,
     as_json: bool,
     **flags: str | None,
 ) -> None:
@@ -60,6 +68,7 @@ def command(
             canaries=canaries,
             thumbnails=not no_thumbnails,
             resume=resume,
+            cache_size=cache_size,
             progress=progress,
         )
     if rank():

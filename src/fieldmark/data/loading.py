@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import closing
+from functools import partial
+from itertools import islice, repeat
 from pathlib import Path
 
 from fieldmark.cores import available_cores
 from fieldmark.data.decoding import decode_image, too_many_bytes
 from fieldmark.data.geometry import Geometry, apply_image, scale_to_px
+from fieldmark.data.overlapping import in_order
 from fieldmark.data.picture import Limits, Pixels, Reason, Unreadable
 
 _TASK_BYTES = 2 * 2**20  # pixels that one thread makes between two hand-overs
@@ -27,34 +29,42 @@ def load_bytes(encoded: bytes, geometry: Geometry, limits: Limits = _DEFAULT_LIM
     return decoded if isinstance(decoded, Unreadable) else apply_image(decoded[0], geometry)
 
 
-def load_file(path: Path, geometry: Geometry, limits: Limits = _DEFAULT_LIMITS) -> Pixels | Unreadable:
-    """As `load_bytes`; a file that is not there or may not be read is an `Unreadable` too."""
+def load_file(
+    path: Path, geometry: Geometry, limits: Limits = _DEFAULT_LIMITS, *, content: str | None = None
+) -> Pixels | Unreadable:
+    """As `load_bytes`; a file that is not there or may not be read is an `Unreadable` too, and so is one whose bytes
+    are not those of sha256 `content`, in hex."""
     encoded = read_bytes(path, limits)
-    return encoded if isinstance(encoded, Unreadable) else load_bytes(encoded, geometry, limits)
+    if isinstance(encoded, Unreadable):
+        return encoded
+    if content is not None and hashlib.sha256(encoded).hexdigest() != content:
+        return Unreadable(reason=Reason.CHANGED, detail="the file is not what it was when it was listed")
+    return load_bytes(encoded, geometry, limits)
 
 
 def load_many(
-    paths: Iterable[Path], geometry: Geometry, *, limits: Limits = _DEFAULT_LIMITS, threads: int | None = None
+    paths: Iterable[Path],
+    geometry: Geometry,
+    *,
+    content: Iterable[str] | None = None,
+    limits: Limits = _DEFAULT_LIMITS,
+    threads: int | None = None,
 ) -> Iterator[Pixels | Unreadable]:
     """Each path's pixels, or why there are none, in the order of `paths`, which may be endless.
 
     A few MB of pixels a thread are in flight, never the folder. What `paths` raises comes through; closing the
-    generator stops the threads. `threads` defaults to the cores this process may use.
+    generator stops the threads. `content` as for `load_file`. `threads` defaults to the cores this process may use.
     """
     count = threads or available_cores()
     size = max(1, min(_TASK_FILES, _TASK_BYTES // (3 * geometry.size_px**2)))
-    source = iter(paths)
-    window: deque[Future[list[Pixels | Unreadable]]] = deque()
-    pool = ThreadPoolExecutor(count, thread_name_prefix="fieldmark-load")
-    try:
-        while chunk := list(islice(source, size)):
-            window.append(pool.submit(_load_chunk, chunk, geometry, limits))
-            if len(window) >= count * _TASKS_A_THREAD:
-                yield from window.popleft().result()
-        while window:
-            yield from window.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    if isinstance(paths, Sized):  # few files are shared out, so that no thread stands idle
+        size = max(1, min(size, len(paths) // (2 * count)))
+    source = zip(paths, repeat(None) if content is None else content)
+    chunks = iter(lambda: list(islice(source, size)), [])
+    work = partial(_load_chunk, geometry=geometry, limits=limits)
+    with closing(in_order(work, chunks, threads=count, ahead=count * _TASKS_A_THREAD)) as loaded:
+        for chunk in loaded:
+            yield from chunk
 
 
 def read_bytes(path: Path, limits: Limits) -> bytes | Unreadable:
@@ -73,5 +83,7 @@ def read_bytes(path: Path, limits: Limits) -> bytes | Unreadable:
         return Unreadable(reason=Reason.NOT_READABLE, detail=getattr(error, "strerror", None) or str(error))
 
 
-def _load_chunk(paths: list[Path], geometry: Geometry, limits: Limits) -> list[Pixels | Unreadable]:
-    return [load_file(path, geometry, limits) for path in paths]
+def _load_chunk(
+    chunk: list[tuple[Path, str | None]], geometry: Geometry, limits: Limits
+) -> list[Pixels | Unreadable]:
+    return [load_file(path, geometry, limits, content=content) for path, content in chunk]

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     TOO_MANY_PIXELS = "too many pixels"
     TRUNCATED = "truncated"
     DAMAGED = "damaged"
+    CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

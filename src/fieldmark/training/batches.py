@@ -3,6 +3,7 @@ taken up again."""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fieldmark.data.overlapping import in_order
 from fieldmark.training.balances import BALANCES
 from fieldmark.training.job import Job
+from fieldmark.training.pixels import AHEAD
 from fieldmark.training.plan import Plan
 
 FIRST_SIDES = 2**32  # no epoch has this number, so its order is free to say which side of an image comes first
@@ -36,17 +39,40 @@ class Batches:
         self.per_epoch = max(1, len(job.train) // plan.batch)
         self._job, self._plan = job, plan
         self._first_side = np.random.default_rng((plan.seed, FIRST_SIDES)).permutation(len(job.train)) % 2
-        self._epoch, self._order = -1, job.train[:0]
+        self._next, self._coming = 0, self._from(0)
 
     def at(self, step: int) -> Batch:
         """What the step sees. Each image is mirrored in every other epoch, from a random first side: two epochs show
-        both (Jordan 2024)."""
-        job, plan = self._job, self._plan
-        epoch, index = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self.order(epoch)
-        places = self._order[index * plan.batch : (index + 1) * plan.batch]
-        mirrored = (self._first_side[places] + epoch) % 2 == 1 if plan.flip else np.zeros(len(places), bool)
+        both (Jordan 2024).
+
+        The steps that follow are read while the caller works on this one; to ask for another step is allowed.
+        """
+        if step != self._next:
+            self.close()
+            self._coming = self._from(step)
+        self._next = step + 1
+        return next(self._coming)
+
+    def close(self) -> None:
+        """Nothing more is read ahead."""
+        self._coming.close()
+
+    def _from(self, step: int) -> Generator[Batch]:
+        return in_order(self._read, self._places_from(step), threads=1, ahead=AHEAD)
+
+    def _places_from(self, step: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Of each step on: its epoch, and which of the training rows it sees."""
+        size = self._plan.batch
+        epoch, first = divmod(step, self.per_epoch)
+        while True:
+            order = self.order(epoch)
+            for index in range(first, self.per_epoch):
+                yield epoch, order[index * size : (index + 1) * size]
+            epoch, first = epoch + 1, 0
+
+    def _read(self, step: tuple[int, NDArray[np.int64]]) -> Batch:
+        job, (epoch, places) = self._job, step
+        mirrored = (self._first_side[places] + epoch) % 2 == 1 if self._plan.flip else np.zeros(len(places), bool)
         rows = job.train[places]
         return Batch(
             pixels=torch.from_numpy(job.pixels[rows]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -49,16 +51,16 @@ def _spread(job: Job) -> Rows:
 
 def _views(job: Job, plan: Plan, shown: Rows) -> dict[int, list[View]]:
     views: dict[int, list[View]] = {row: [] for row in job.train[shown].tolist()}
-    batches = Batches(job, plan)
-    for epoch in range(LOOKED_THROUGH):
-        order = batches.order(epoch)[: batches.per_epoch * plan.batch]
-        for place in np.flatnonzero(np.isin(order, shown)).tolist():
-            seen = views[int(job.train[order[place]])]
-            if len(seen) < VIEWS:
-                step, within = divmod(place, plan.batch)
-                seen.append(_view(job, plan, batches, epoch * batches.per_epoch + step, within))
-        if all(len(seen) == VIEWS for seen in views.values()):
-            break
+    with closing(Batches(job, plan)) as batches:
+        for epoch in range(LOOKED_THROUGH):
+            order = batches.order(epoch)[: batches.per_epoch * plan.batch]
+            for place in np.flatnonzero(np.isin(order, shown)).tolist():
+                seen = views[int(job.train[order[place]])]
+                if len(seen) < VIEWS:
+                    step, within = divmod(place, plan.batch)
+                    seen.append(_view(job, plan, batches, epoch * batches.per_epoch + step, within))
+            if all(len(seen) == VIEWS for seen in views.values()):
+                break
     return views
 
 
@@ -72,7 +74,7 @@ def _view(job: Job, plan: Plan, batches: Batches, step: int, place: int) -> View
 
 def _plain(job: Job, row: int) -> View:
     target = torch.from_numpy(job.data.targets[[row]])
-    return _shown(job, job.pixels[row], softened(target, len(job.data.classes), job.data.task, 0.0)[0])
+    return _shown(job, job.pixels[np.array([row])][0], softened(target, len(job.data.classes), job.data.task, 0.0)[0])
 
 
 def _shown(job: Job, pixels: Pixels, truth: Tensor) -> View:

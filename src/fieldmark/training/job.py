@@ -18,6 +18,7 @@ from fieldmark.report.report import Epoch
 from fieldmark.training.balances import Prior
 from fieldmark.training.choosing import Choice
 from fieldmark.training.network import Network
+from fieldmark.training.pixels import PixelSource
 from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
 
@@ -35,7 +36,7 @@ class Job:
     """
 
     data: Dataset
-    pixels: NDArray[np.uint8]
+    pixels: PixelSource
     train: Rows
     validation: Rows
     test: Rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as with_rows
 
@@ -64,7 +64,13 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
     standing, tensors = begin_or_resume(job, together.agreed(plan, Plan))
     plan = standing.plan
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
-    with deterministic(plan.threads), winograd(network), told_to_end() as told, opened_log(job, standing) as log:
+    with (
+        deterministic(plan.threads),
+        winograd(network),
+        told_to_end() as told,
+        opened_log(job, standing) as log,
+        closing(Batches(job, plan)) as batches,
+    ):
         accelerator = _accelerator(plan.precision)
         network.train()
         model = accelerator.prepare_model(network, evaluation_mode=True)  # as it is: see Gradient
@@ -73,7 +79,6 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         lowered = objective(job, plan)
         run = Run(standing, tensors, network, optimiser, lowered.remembered, job.run_folder, log)
         gradient = Gradient(model, lowered, accelerator)
-        batches = Batches(job, plan)
         per_epoch = batches.per_epoch
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
         pace = None if job.deadline is None else Pace(job.deadline, run.step)

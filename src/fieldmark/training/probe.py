@@ -20,6 +20,7 @@ from fieldmark.heads.row import HEADS, FittedHead, Labelled
 from fieldmark.progress import Progress
 from fieldmark.training.job import Job, Learned, Rows
 from fieldmark.training.network import Network, as_input
+from fieldmark.training.pixels import PixelSource, in_batches
 
 EMBED_BATCH = 64
 LEARN_FROM = 5_000  # images from which an encoder learns what it learns without labels
@@ -53,7 +54,7 @@ def learn_without_labels(encoder: Encoder, job: Job) -> None:
 
 
 def embed(
-    encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows, *, deadline: float | None, progress: Progress
+    encoder: Encoder, pixels: PixelSource, rows: Rows, *, deadline: float | None, progress: Progress
 ) -> NDArray[np.float32]:
     """The chosen rows of uint8 [N, S, S, 3] -> float32 [len(rows), D].
 
@@ -62,12 +63,12 @@ def embed(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = encoder.to(device).eval()
     out = np.empty((len(rows), encoder.embedding_size), dtype=np.float32)
-    begun = time.monotonic()
+    begun, done = time.monotonic(), 0
     with torch.inference_mode():
-        for start in range(0, len(rows), EMBED_BATCH):
-            batch = torch.from_numpy(pixels[rows[start : start + EMBED_BATCH]]).to(device)
-            out[start : start + len(batch)] = encoder(as_input(batch)).float().cpu().numpy()
-            done = start + len(batch)
+        for _, some in in_batches(pixels, rows, EMBED_BATCH):
+            embedding = encoder(as_input(torch.from_numpy(some).to(device)))
+            out[done : done + len(some)] = embedding.float().cpu().numpy()
+            done += len(some)
             progress("embedding", done, len(rows))
             refuse_if_late("embedding the images", begun, done, len(rows), deadline)
     encoder.to("cpu")

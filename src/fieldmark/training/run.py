@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import torch
 
 from fieldmark.bundle.layout import REPORT
 from fieldmark.bundle.writing import staged
 from fieldmark.data.dataset import Dataset
+from fieldmark.data.geometry import Geometry
+from fieldmark.data.loading import load_many
 from fieldmark.data.reading import read
 from fieldmark.data.splits import refuse_one_class
 from fieldmark.errors import UsageError
@@ -26,6 +29,7 @@ from fieldmark.report.document import parse
 from fieldmark.report.report import Report
 from fieldmark.training import together
 from fieldmark.training.cache import cache_pixels
+from fieldmark.training.cache_folder import parse_size
 from fieldmark.training.choosing import choose, parse_duration
 from fieldmark.training.dividing import divide
 from fieldmark.training.doubting import doubt
@@ -42,6 +46,7 @@ LEARN = {"probe": learn_by_probe, "network": learn_end_to_end}
 # What a budget keeps back for export, parity, evaluation and report: a fixed part, a share, and reading the test
 # images a second time, from their files.
 RESERVE_S, RESERVE_SHARE = 8.0, 0.04
+READ_TO_JUDGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,7 @@ def train(
     canaries: Literal["generated", "data"] = "generated",
     thumbnails: bool = True,
     resume: bool = False,
+    cache_size: str = "auto",
     progress: Progress = silent,
 ) -> Trained:
     """Train a classifier on `data` (a Dataset, or a path for `read`) and write it to `out` as a bundle.
@@ -86,7 +92,8 @@ def train(
     `out` defaults to the data's name with `.fieldmark`, in the working folder; a bundle that is there already is
     replaced when the new one is whole. `canaries="data"` puts a few validation photos into the bundle. `resume`
     goes on from the checkpoint that an interrupted run left in `OUT.run/`. With the recipe's `noisy` the images whose
-    label looks wrong are listed in `suspects.csv` beside the bundle, after the bundle's name.
+    label looks wrong are listed in `suspects.csv` beside the bundle, after the bundle's name. `cache_size` ("20GB",
+    "0" for none) bounds the folder in which decoded images are kept for all runs; the bundle does not depend on it.
 
     Started by torchrun, each process calls this alike and shares the training; the first one alone writes.
 
@@ -95,6 +102,7 @@ def train(
     """
     begun = time.monotonic()
     recipe = recipe or Recipe()
+    parse_size(cache_size)  # refused before any work
     keep_freed_memory()
     if recipe.threads != "auto":
         torch.set_num_threads(int(recipe.threads))
@@ -104,10 +112,8 @@ def train(
     choice = choose(recipe, data)
     together.meet()
     with _places(out, recipe, resume=resume) as (folder, run_folder):
-        reading_s = time.monotonic()
         with together.main_first():
-            cached = cache_pixels(data, choice.geometry, run_folder, progress=progress)
-        reading_s = time.monotonic() - reading_s
+            cached = cache_pixels(data, choice.geometry, size=cache_size, progress=progress)
         parts = divide(cached.data, choice, recipe)
         job = Job(
             data=parts.data,
@@ -121,7 +127,7 @@ def train(
             recipe=recipe,
             run_folder=run_folder,
             resume=resume,
-            deadline=_deadline(recipe, begun, reading_s * len(parts.test) / max(1, len(cached.data))),
+            deadline=_deadline(recipe, begun, parts.data.rows(parts.test), choice.geometry),
             progress=progress,
         )
         if recipe.noisy == "yes":
@@ -139,11 +145,21 @@ def _written(report: Path) -> Report:
     return parse(report.read_bytes(), where=str(report))
 
 
-def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | None:
+def _deadline(recipe: Recipe, begun: float, test: Dataset, geometry: Geometry) -> float | None:
     budget_s = parse_duration(recipe.budget)
     if budget_s is None:
         return None
-    return begun + budget_s * (1 - RESERVE_SHARE) - RESERVE_S - 2 * reading_test_s
+    return begun + budget_s * (1 - RESERVE_SHARE) - RESERVE_S - 2 * _reading_s(test, geometry)
+
+
+def _reading_s(data: Dataset, geometry: Geometry) -> float:
+    """Seconds to read these images from their files, judged by READ_TO_JUDGE of them: that they are in the cache says
+    nothing of it."""
+    some = np.linspace(0, len(data) - 1, min(len(data), READ_TO_JUDGE)).astype(np.int64)
+    begun = time.monotonic()
+    for _ in load_many([data.path(row) for row in some], geometry):
+        pass
+    return (time.monotonic() - begun) * len(data) / max(1, len(some))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 from fieldmark.training.job import Job
 from fieldmark.training.losses import LOSSES, softened
 from fieldmark.training.network import Network
+from fieldmark.training.pixels import in_batches
 from fieldmark.training.plan import ScoreName
 
 SCORING_BATCH = 256
@@ -33,9 +34,8 @@ def score(network: Network, job: Job, name: ScoreName, at_once: int = SCORING_BA
     formula = LOSSES["cross-entropy"].of(job.data.task)
     losses, answers = 0.0, []
     with torch.inference_mode():
-        for start in range(0, len(job.validation), at_once):
-            some = job.validation[start : start + at_once]
-            logits = network(torch.from_numpy(job.pixels[some]).to(device))[1]
+        for some, pixels in in_batches(job.pixels, job.validation, at_once):
+            logits = network(torch.from_numpy(pixels).to(device))[1]
             truth = torch.from_numpy(job.data.targets[some]).to(device)
             losses += float(formula(logits, softened(truth, logits.shape[1], job.data.task, 0.0)).sum())
             answers.append(logits.argmax(1).cpu().numpy())

@@ -46,6 +46,7 @@ from fieldmark.report.thumbnails import thumbnails
 from fieldmark.training.contact_sheet import contact_sheet
 from fieldmark.training.job import Job, Learned, Rows
 from fieldmark.training.logbook import LOG
+from fieldmark.training.pixels import PixelSource, in_batches
 from fieldmark.training.recipe import Recipe
 
 PARITY_IMAGES = 256  # enough to see a wrong graph; more would only cost time
@@ -183,9 +184,9 @@ def alike(targets: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(1.0 / np.bincount(targets)[targets])
 
 
-def _logits(graph: Path, pixels: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:
+def _logits(graph: Path, pixels: PixelSource, rows: Rows) -> NDArray[np.float32]:
     runner = open_graph(graph)
-    return np.concatenate([runner.run(pixels[rows[at : at + RUN_BATCH]])[1] for at in range(0, len(rows), RUN_BATCH)])
+    return np.concatenate([runner.run(some)[1] for _, some in in_batches(pixels, rows, RUN_BATCH)])
 
 
 def _some(rows: Rows, count: int) -> Rows:
