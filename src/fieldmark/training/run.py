@@ -22,7 +22,7 @@ from fieldmark.evaluation.plain import figures
 from fieldmark.progress import Progress, silent
 from fieldmark.report.report import Report
 from fieldmark.training.cache import cache_pixels
-from fieldmark.training.choosing import choose, parse_duration
+from fieldmark.training.choosing import Choice, choose, parse_duration
 from fieldmark.training.dividing import divide
 from fieldmark.training.end_to_end import learn_end_to_end
 from fieldmark.training.job import Job
@@ -94,29 +94,45 @@ def train(
     out = Path(out) if out is not None else Path(data.root.resolve().name + ".fieldmark")
     choice = choose(recipe, data)
     with staged(out) as folder, running(out, recipe, resume=resume) as run_folder:
-        reading_s = time.monotonic()
-        cached = cache_pixels(data, choice.geometry, run_folder, progress=progress)
-        reading_s = time.monotonic() - reading_s
-        parts = divide(cached.data, choice, recipe)
-        job = Job(
-            data=parts.data,
-            pixels=cached.pixels,
-            train=parts.train,
-            validation=parts.validation,
-            test=parts.test,
-            fold=parts.fold,
-            split=parts.split,
-            choice=choice,
-            recipe=recipe,
-            run_folder=run_folder,
-            resume=resume,
-            deadline=_deadline(recipe, begun, reading_s * len(parts.test) / max(1, len(cached.data))),
-            progress=progress,
-        )
+        job = prepare(data, choice, recipe, run_folder, begun=begun, resume=resume, progress=progress)
         learned = LEARN[choice.method](job)
         wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
         report = ship(job, learned, folder, wishes, begun=begun)
     return Trained(bundle=out, report=report)
+
+
+def prepare(
+    data: Dataset,
+    choice: Choice,
+    recipe: Recipe,
+    run_folder: Path,
+    *,
+    begun: float,
+    resume: bool,
+    progress: Progress,
+    pixels_folder: Path | None = None,
+) -> Job:
+    """Pixels read, rows divided, deadline known: all that learning needs. `pixels_folder` is where decoded pixels lie
+    (the run's own folder, if not given): jobs of one geometry may share one."""
+    reading_s = time.monotonic()
+    cached = cache_pixels(data, choice.geometry, pixels_folder or run_folder, progress=progress)
+    reading_s = time.monotonic() - reading_s
+    parts = divide(cached.data, choice, recipe)
+    return Job(
+        data=parts.data,
+        pixels=cached.pixels,
+        train=parts.train,
+        validation=parts.validation,
+        test=parts.test,
+        fold=parts.fold,
+        split=parts.split,
+        choice=choice,
+        recipe=recipe,
+        run_folder=run_folder,
+        resume=resume,
+        deadline=_deadline(recipe, begun, reading_s * len(parts.test) / max(1, len(cached.data))),
+        progress=progress,
+    )
 
 
 def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | None:
@@ -127,40 +143,42 @@ def _deadline(recipe: Recipe, begun: float, reading_test_s: float) -> float | No
 
 
 @contextmanager
-def running(out: Path, recipe: Recipe, *, resume: bool) -> Iterator[Path]:
-    """The folder beside `out` that holds what an interrupted run needs to go on; gone when the bundle is there.
+def running(out: Path, settings: msgspec.Struct, *, resume: bool) -> Iterator[Path]:
+    """The folder beside `out` that holds what an interrupted run of these settings needs to go on; gone when the
+    bundle is there.
 
-    After an error it stays only if it holds a checkpoint.
+    After an error it stays only if it holds a checkpoint, its own or that of a run inside.
     """
     folder = out.with_name(out.name + ".run")
     asked = folder / ASKED
     if resume:
-        _refuse_another_recipe(asked, recipe)
+        _refuse_other_settings(asked, settings)
     else:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        asked.write_bytes(msgspec.json.format(msgspec.json.encode(recipe)))
+        asked.write_bytes(msgspec.json.format(msgspec.json.encode(settings)))
     try:
         yield folder
     except BaseException:
-        if not any(folder.glob("checkpoint*")):
+        if not any(folder.rglob("checkpoint*")):
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder)
 
 
-def _refuse_another_recipe(asked: Path, recipe: Recipe) -> None:
+def _refuse_other_settings(asked: Path, settings: msgspec.Struct) -> None:
     if not asked.is_file():
         raise UsageError(
             "there is no interrupted run to go on with",
             where=str(asked.parent),
             do="leave out --resume to start anew",
         )
-    before = msgspec.json.decode(asked.read_bytes(), type=Recipe)
-    changed = [name for name in Recipe.__struct_fields__ if getattr(before, name) != getattr(recipe, name)]
+    before = msgspec.json.decode(asked.read_bytes())
+    now = msgspec.json.decode(msgspec.json.encode(settings))
+    changed = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if changed:
         raise UsageError(
-            "a run goes on with the recipe that it began with",
-            where=f"{changed[0]} = {getattr(recipe, changed[0])}, and was {getattr(before, changed[0])}",
+            "a run goes on with the settings that it began with",
+            where=f"{changed[0]} = {now.get(changed[0])}, and was {before.get(changed[0])}",
             do="give the same settings as before, or leave out --resume to start anew",
         )
