@@ -21,6 +21,7 @@ PUBLIC_NAMES = [
     "FieldmarkError",
     "Recipe",
     "__version__",
+    "choose",
     "demonstrate",
     "evaluate",
     "load",

@@ -15,6 +15,7 @@ from fieldmark.errors import FieldmarkError
 VERBS = {
     "demo": "See the whole path on real handwritten digits, in a few minutes",
     "train": "A folder or manifest of images becomes a bundle",
+    "choose": "Try several models within your limits, and train the best",
     "predict": "Ask a bundle about files, folders or standard input",
     "evaluate": "Measure a bundle on labelled images",
     "info": "What a bundle is, and what its report says",

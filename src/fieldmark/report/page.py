@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from fieldmark.evaluation.evaluation import Case, Evaluation
 from fieldmark.measures.estimate import Estimate
-from fieldmark.report import charts, heat, wording
+from fieldmark.report import charts, heat, tradeoff, wording
 from fieldmark.report.advice import hints
 from fieldmark.report.evidence import confusions, judged, label_counts, worst_first
 from fieldmark.report.report import Report
@@ -75,6 +75,8 @@ def _draw(report: Report, thumbnails: Mapping[str, bytes], limits: Limits) -> st
             style=Markup(style),
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             headline=headline(report),
+            selection=report.selection,
+            tradeoff=tradeoff.tradeoff(report.selection) if report.selection else None,
             hints=hints(report),
             curves=charts.training_curves(report.epochs, report.best_epoch, report.score_name),
             skipped=_skipped(report, evaluation),
@@ -91,7 +93,10 @@ def reproduce(report: Report) -> str:
     settings = (
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in report.manifest.asked.items()
     )
-    return " ".join(["fieldmark train DATA", f"--out {shlex.quote(report.manifest.name + '.fieldmark')}", *settings])
+    verb = "train" if report.selection is None else "choose"
+    return " ".join(
+        [f"fieldmark {verb} DATA", f"--out {shlex.quote(report.manifest.name + '.fieldmark')}", *settings]
+    )
 
 
 def _evaluated(evaluation: Evaluation, thumbnails: Mapping[str, bytes], limits: Limits) -> dict[str, Any]:
@@ -149,6 +154,7 @@ def _environment() -> Environment:
         "size": wording.size,
     }
     environment.globals |= {"wording": wording.wording, "say": wording.say, "whisker": _whisker}
+    environment.globals |= {"TRADE_WIDTH": tradeoff.WIDTH, "TRADE_HEIGHT": tradeoff.HEIGHT}
     environment.globals |= {"SIDE": charts.SIDE, "WIDTH": charts.WIDTH, "HEIGHT": charts.HEIGHT}
     return environment
 

@@ -6,6 +6,7 @@ import msgspec
 
 from fieldmark.bundle.schema import Manifest
 from fieldmark.evaluation.evaluation import Evaluation
+from fieldmark.report.selection import Selection
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,3 +35,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seconds: float  # of the whole training command
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    selection: Selection | None = None  # where the model was chosen among several

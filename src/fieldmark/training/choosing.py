@@ -23,6 +23,7 @@ from fieldmark.training.balances import BALANCES
 from fieldmark.training.losses import LOSSES
 from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
+from fieldmark.units import seconds
 
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
 DEFAULT_FOLDS = 5
@@ -98,7 +99,7 @@ def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> 
     if row.method == "probe" or not row.trainable:
         method: Literal["probe", "network"] = "probe"
         why = f"that is how {model} is used unless you say otherwise"
-    elif _pretrained(recipe, row):
+    elif pretrained(recipe, row):
         method, why = "probe", "pretrained weights are at hand, and a fitted head needs minutes, not hours"
     else:
         method, why = "network", "no pretrained weights, so encoder and head learn together"
@@ -106,7 +107,8 @@ def _method(recipe: Recipe, model: str, row: EncoderRow, reasons: list[str]) -> 
     return method
 
 
-def _pretrained(recipe: Recipe, row: EncoderRow) -> bool:
+def pretrained(recipe: Recipe, row: EncoderRow) -> bool:
+    """Whether training would start from weights that are at hand."""
     return recipe.weights not in ("auto", "none") or (
         recipe.weights == "auto" and weights_available(row.weights) is not None
     )
@@ -131,7 +133,7 @@ def _geometry(recipe: Recipe, row: EncoderRow, data: Dataset, shorter_px: int, r
     size = None if recipe.size == "auto" else int(recipe.size)
     geometry = row.geometry(size)
     small = shorter_px <= SMALL_PX
-    if size is None and small and row.fits_small and not _pretrained(recipe, row):
+    if size is None and small and row.fits_small and not pretrained(recipe, row):
         geometry = row.geometry(max(8, shorter_px))
     if recipe.size == "auto":
         enlarged = "; enlarged to what the network was made for" if small and geometry.size_px > SMALL_PX else ""
@@ -244,14 +246,4 @@ def parse_shares(text: str) -> tuple[float, float, float]:
 
 def parse_duration(text: str) -> float | None:
     """`"90s"`, `"10m"`, `"2h"` or `"none"` in seconds."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    if text == "none":
-        return None
-    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"{text!r} is not a length of time", where=f"budget = {text}", do="write 90s, 10m or 2h")
-    return seconds
+    return None if text == "none" else seconds(text, where="budget")

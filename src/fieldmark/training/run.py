@@ -62,6 +62,7 @@ class Trained:
             "skipped": report.skipped,
             "notes": report.notes,
             "choices": report.manifest.choices,
+            "selection": report.selection,
         }
 
 
