@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fieldmark.training.contenders import Contender
+from fieldmark.training.recipe import Recipe
+from fieldmark.training.selecting import choose
 from makers import fieldmark, photo_folder
 
 FIXED = ("--model", "colour", "--model", "hog+colour", "--budget", "3m")
@@ -50,6 +53,20 @@ def test_the_report_shows_them_and_the_bundle_is_whole(chosen: tuple[Path, dict]
     assert "fieldmark choose DATA" in page and "--model colour,hog+colour" in page
     assert fieldmark("check", bundle, cwd=bundle.parent).returncode == 0
     assert fieldmark("info", bundle, cwd=bundle.parent).returncode == 0
+
+
+def test_a_candidate_that_cannot_be_built_is_a_row_and_the_others_go_on(small: Path, tmp_path: Path) -> None:
+    candidates = (
+        Contender(name="good", recipe=Recipe(model="colour")),
+        Contender(name="bad", recipe=Recipe(model="no-such-net")),
+    )
+    done = choose(small, out=tmp_path / "d.fieldmark", budget="3m", candidates=candidates)
+    assert done.report.selection is not None
+    good, bad = done.report.selection.candidates
+    assert (good.name, good.outcome, bad.name, bad.outcome) == ("good", "chosen", "bad", "failed")
+    assert "unknown model" in bad.why and bad.score is None
+    assert "only candidate" in done.report.selection.reason
+    assert done.report.manifest.recipe["model"] == "colour" and done.report.test is not None
 
 
 def test_nothing_within_the_limits_names_the_nearest(small: Path, tmp_path: Path) -> None:

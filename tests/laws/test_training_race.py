@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import makers_training as make
 from fieldmark.errors import OutputError, UsageError
@@ -25,11 +24,7 @@ NO_LIMITS = Limits(latency_ms=None, size_bytes=None)
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """The files that a job of squares names, so that its graphs can be timed."""
-    pixels, _ = make.squares(96)
-    for row, image in enumerate(pixels):
-        Image.fromarray(image).save(tmp_path / f"{row:04d}.png")
-    for row in range(96):
-        (tmp_path / f"{row:04d}.png").rename(tmp_path / f"{row:04d}")
+    make.write_files(tmp_path)
     return tmp_path
 
 
@@ -124,5 +119,8 @@ def test_every_candidate_answers_the_same_images_and_their_beginning_has_every_c
     assert set(job.data.targets[evenly(job.data, job.train, 0)[:4]]) == {0, 1, 2}
 
 
-def test_names_become_files():
-    assert journal.slug("efficientnet-lite0 128 px / ..") == "efficientnet-lite0-128-px----"
+def test_names_become_files_and_stay_apart():
+    names = ("lenet", "net 128 px", "net-128-px", "net/128/px", "../..", "n" * 300 + "é")
+    files = [journal.slug(name) for name in names]
+    assert len(set(files)) == len(names) and files[0] == "lenet"
+    assert all(len(file) < 100 and "/" not in file and "." not in file for file in files)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fieldmark.report.selection import Candidate, Selection
 
 WIDTH, HEIGHT = 300, 200  # units of the chart's inner square
-SMALLEST_RADIUS, LARGEST_RADIUS = 3.5, 9.0
+SMALLEST_RADIUS, LARGEST_RADIUS = 2.5, 6.5
 NUMBER_GAP = 4.0  # between a dot and its number
 NUMBER_HEIGHT = 12.0
 

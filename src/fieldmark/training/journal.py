@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def write(folder: Path, entry: Entry, probabilities: NDArray[np.float64]) -> Non
         draft.mkdir(parents=True)
         np.save(draft / ANSWERS, probabilities)
         (draft / ENTRY).write_bytes(msgspec.json.encode(entry))
+        shutil.rmtree(final, ignore_errors=True)  # a damaged one, if any
         draft.rename(final)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
@@ -74,8 +76,9 @@ def read(folder: Path, name: str, round_: int, images: int) -> tuple[Entry, NDAr
 
 
 def slug(name: str) -> str:
-    """A candidate's name as a file's."""
-    return "".join(c if c.isalnum() or c in "-+" else "-" for c in name)
+    """A candidate's name as a file's; two names never give one."""
+    plain = "".join(c if c.isascii() and c.isalnum() or c in "-+" else "-" for c in name)
+    return plain if plain == name else f"{plain[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _place(folder: Path, name: str, round_: int) -> Path:

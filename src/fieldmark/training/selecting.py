@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,22 +15,20 @@ from fieldmark.data.dataset import Dataset
 from fieldmark.data.geometry import Geometry
 from fieldmark.data.reading import read
 from fieldmark.data.splits import refuse_one_class
-from fieldmark.errors import OutputError, UsageError
-from fieldmark.measures.paired import difference
-from fieldmark.measures.table import MEASURES
+from fieldmark.errors import UsageError
 from fieldmark.progress import Progress, silent
-from fieldmark.report.wording import duration
-from fieldmark.training import checkpoint, journal
-from fieldmark.training.admitting import Admission, admit, in_words
-from fieldmark.training.attending import FAULTS, Entrant, Result, fault_in_words, judge, shared_images
+from fieldmark.report.selection import Selection
+from fieldmark.training.admitting import Admission, admit
+from fieldmark.training.attending import Entrant
 from fieldmark.training.contenders import Contender, named, spread
+from fieldmark.training.finishing import finish
 from fieldmark.training.job import Job, Learned
 from fieldmark.training.memory import keep_freed_memory
 from fieldmark.training.planning import SLIGHTLY_UNEVEN, unevenness
-from fieldmark.training.preferring import Standing, points, preferred
+from fieldmark.training.preferring import preferred
 from fieldmark.training.race import Race, run_race
 from fieldmark.training.recipe import Recipe
-from fieldmark.training.run import LEARN, Trained, prepare, running
+from fieldmark.training.run import Trained, prepare, running
 from fieldmark.training.shipping import Wishes, ship
 from fieldmark.training.telling import selection
 from fieldmark.training.weighing import Limits
@@ -38,7 +36,6 @@ from fieldmark.units import milliseconds, seconds, size_in_bytes
 
 CONTEST_SHARE = 0.5  # of the time after reading: to find the best; the rest is for training it
 WEIGHING_SHARE = 0.3  # of the budget, at most, to measure graphs
-NO_LONGER_S = 10.0  # a final training shorter than this is not begun
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,34 +103,47 @@ def choose(
     refuse_one_class(data)
     out = Path(out) if out is not None else Path(data.root.resolve().name + ".fieldmark")
     contenders = _alike(candidates, wanted) or _contenders(wanted, data)
+    wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
     with staged(out) as folder, running(out, wanted, resume=resume) as run_folder:
         admissions = admit(contenders, limits, data, run_folder, ends=weighing_ends, progress=progress)
         entrants, ends = _enter(admissions, data, run_folder, begun, progress)
-        score_name = score_of(entrants[0].job)
-        contest_ends = time.monotonic() + CONTEST_SHARE * (ends - time.monotonic())
-        race = run_race(
-            entrants, score_name, limits, ends=contest_ends, folder=run_folder / "contest", progress=progress
-        )
-        ranked = race.ranked(score_name)
-        if not ranked:
-            raise _none_trained(race, wanted.budget)
-        winner = preferred(ranked)
-        finished = _finish(winner, entrants, race, score_name, limits, ends, run_folder)
-        told = selection(
-            admissions,
-            race,
-            score_name,
-            winner,
-            finished.words,
-            limits,
-            budget=wanted.budget,
-            asked=wanted.flags(),
-        )
-        reasons = (f"model = {finished.job.choice.model}: {told.reason}", *finished.job.choice.reasons)
-        job = replace(finished.job, choice=replace(finished.job.choice, reasons=reasons), progress=progress)
-        wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
-        report = ship(job, finished.learned, folder, wishes, begun=begun, selection=told)
+        job, learned, told = _select(admissions, entrants, wanted, limits, ends, run_folder, progress)
+        report = ship(job, learned, folder, wishes, begun=begun, selection=told)
     return Trained(bundle=out, report=report)
+
+
+def _select(
+    admissions: Sequence[Admission],
+    entrants: Sequence[Entrant],
+    wanted: Wanted,
+    limits: Limits,
+    ends: float,
+    run_folder: Path,
+    progress: Progress,
+) -> tuple[Job, Learned, Selection]:
+    """What ships, and what is told of how it was chosen."""
+    score_name = score_of(entrants[0].job)
+    contest_ends = time.monotonic() + CONTEST_SHARE * (ends - time.monotonic())
+    race = run_race(entrants, score_name, limits, ends=contest_ends, folder=run_folder / "contest", progress=progress)
+    ranked = race.ranked(score_name)
+    if not ranked:
+        raise _none_trained(race, wanted.budget)
+    winner = preferred(ranked)
+    finished = finish(winner, entrants, race, score_name, limits, ends, run_folder)
+    told = selection(
+        admissions,
+        race,
+        score_name,
+        winner,
+        finished.words,
+        limits,
+        budget=wanted.budget,
+        asked=wanted.flags(),
+    )
+    choice = finished.job.choice
+    reasons = (f"model = {choice.model}: {told.reason}", *choice.reasons)
+    job = replace(finished.job, choice=replace(choice, reasons=reasons), progress=progress)
+    return job, finished.learned, told
 
 
 def _contenders(wanted: Wanted, data: Dataset) -> tuple[Contender, ...]:
@@ -181,95 +191,10 @@ def _enter(
         )
         name, after = each.contender.name, each.contender.after
         entrants.append(Entrant(name=name, after=after, job=job, weight=each.weight, mirror=each.mirror))
-    # Those who find the pixels read do not see how long reading took. What exporting and timing took once it takes again
-    # in the end, and on a busy machine that is much more than a budget keeps back by itself.
+    # Those who find the pixels read do not see how long reading took. What exporting and timing took once it takes
+    # again in the end, and on a busy machine that is much more than a budget keeps back by itself.
     ends = min(each.job.deadline for each in entrants if each.job.deadline is not None)
     return entrants, ends - max(each.seconds for each in admissions)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Finished:
-    """What is shipped, and in words how it came to be."""
-
-    job: Job
-    learned: Learned
-    words: str
-
-
-def _finish(
-    winner: Standing,
-    entrants: Sequence[Entrant],
-    race: Race,
-    score_name: str,
-    limits: Limits,
-    ends: float,
-    run_folder: Path,
-) -> _Finished:
-    """Train the winner with what is left, or ship it as it is where there is nothing left to learn or no time."""
-    by_name = {each.name: each for each in entrants}
-    result = race.results[winner.name]
-    runner = _most_promising(by_name[winner.name], race, entrants)
-    so_far = None
-    if result.learned is not None:
-        so_far = _Finished(
-            job=replace(by_name[winner.name].job, train=result.train),
-            learned=result.learned,
-            words="it had learnt all it could",
-        )
-    done = result.judged.complete and runner.name == winner.name
-    left_s = ends - time.monotonic()
-    if so_far is not None and (done or left_s < NO_LONGER_S):
-        return so_far if done else replace(so_far, words="no time was left to train it further")
-    place = run_folder / f"final-{journal.slug(runner.name)}"
-    place.mkdir(exist_ok=True)
-    job = replace(
-        runner.job, run_folder=place, resume=checkpoint.exists(place), deadline=_last_moment(runner, result, ends)
-    )
-    began = time.monotonic()
-    try:
-        learned = LEARN[job.choice.method](job)
-        worse = _worse(runner, job, learned, result, score_name, limits, place)
-    except OutputError:
-        raise
-    except FAULTS as fault:
-        if so_far is None:
-            raise
-        return replace(so_far, words=f"training it further failed ({fault_in_words(fault)}), so it ships as it was")
-    if worse and so_far is not None:
-        return replace(so_far, words=worse)
-    how = "fine-tuned" if runner.name != winner.name else "trained on"
-    return _Finished(
-        job=job, learned=learned, words=f"{how} for {duration(time.monotonic() - began)} with the rest of the budget"
-    )
-
-
-def _most_promising(winner: Entrant, race: Race, entrants: Sequence[Entrant]) -> Entrant:
-    """The winner; or, where it is a probe, its network fine-tuned, if that is still in: it answers as quickly, and
-    has more to learn."""
-    return next((each for each in race.still_in(entrants) if each.after == winner.name), winner)
-
-
-def _last_moment(runner: Entrant, result: Result, ends: float) -> float:
-    """When learning must be over, so that it can be compared with what is there; the loop itself keeps time for the
-    answers that calibrate and test, a probe does not."""
-    answers = len(result.judged.seen)
-    if not runner.tunes:
-        answers += len(runner.job.validation) + len(runner.job.test)
-    return ends - answers * runner.weight.latency_ms[0] / 1000 - 3.0
-
-
-def _worse(
-    runner: Entrant, job: Job, learned: Learned, result: Result, score_name: str, limits: Limits, place: Path
-) -> str:
-    """Why what was learnt last is not what ships, in words; "" where it does."""
-    shared = replace(job, validation=shared_images(runner, len(result.judged.seen)))
-    judged = judge(runner, shared, learned, place)
-    if limits.excess(judged.weight) > 1:
-        return f"trained further it came to {in_words(judged.weight)}, over a limit, so it ships as it was"
-    gap = difference(MEASURES[score_name], result.judged.seen, judged.seen)
-    if gap.value is not None and gap.value > 0:
-        return f"trained further it did worse by {points(gap)}, so it ships as it was"
-    return ""
 
 
 def _none_trained(race: Race, budget: str) -> UsageError:
