@@ -76,10 +76,13 @@ def test_a_failure_in_the_end_loses_nothing(tmp_path):
     assert done.learned is EARLIER and "out of memory" in done.words
 
 
-def test_the_better_of_the_two_ships(tmp_path):
+def test_a_longer_training_that_is_better_ships(tmp_path):
     longer = finished(tmp_path, entrant(tmp_path), right=0.0)
     assert longer.learned is not EARLIER and longer.words.startswith("trained on")
     assert len(longer.job.train) == 64
+
+
+def test_a_longer_training_that_is_worse_does_not(tmp_path):
     shorter = finished(tmp_path, entrant(tmp_path, learning_rate=1e-9), right=1.0)
     assert shorter.learned is EARLIER and "did worse by" in shorter.words
 

@@ -77,8 +77,12 @@ def read(folder: Path, name: str, round_: int, images: int) -> tuple[Entry, NDAr
 
 def slug(name: str) -> str:
     """A candidate's name as a file's; two names never give one."""
-    plain = "".join(c if c.isascii() and c.isalnum() or c in "-+" else "-" for c in name)
-    return plain if plain == name else f"{plain[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    plain = "".join(c if (c.isascii() and c.isalnum()) or c in "-+" else "-" for c in name)
+    return (
+        plain
+        if plain == name and len(name) <= 60
+        else f"{plain[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    )
 
 
 def _place(folder: Path, name: str, round_: int) -> Path:

@@ -113,7 +113,7 @@ def _one_round(
     stage = f"round {number}"
     for place, each in enumerate(waiting):
         share_s = (ends - time.monotonic()) / (len(waiting) - place)
-        if share_s < LEAST_SHARE_S / 4:
+        if share_s < LEAST_SHARE_S / 4 and results:
             continue  # it stands as it stood; whoever was never judged had no time
         inside = partial(_inside, progress, stage, place, len(waiting), each.name)
         try:
