@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from fieldmark.data.dataset import Dataset, Task
@@ -100,6 +101,13 @@ def table(
         classes=classes,
         task=task,
     )
+
+
+def write_files(folder: Path, images: int = 96) -> None:
+    """The files that `table` names, as PNG without a suffix."""
+    for row, pixels in enumerate(squares(images)[0]):
+        with (folder / f"{row:04d}").open("wb") as file:
+            Image.fromarray(pixels).save(file, "PNG")
 
 
 def job(folder: Path, *, images: int = 96, task: Task = "single", seed: int = 0, **changes: Any) -> Job:

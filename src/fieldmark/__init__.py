@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fieldmark.training.demo import demonstrate as demonstrate
     from fieldmark.training.recipe import Recipe as Recipe
     from fieldmark.training.run import train as train
+    from fieldmark.training.selecting import choose as choose
 
 # Public name -> the module it lives in; imported on first use, so that `import fieldmark` costs nothing.
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "train": "fieldmark.training.run",
     "combine": "fieldmark.combining.run",
     "Recipe": "fieldmark.training.recipe",
+    "choose": "fieldmark.training.selecting",
     "evaluate": "fieldmark.evaluation.evaluate",
     "Evaluation": "fieldmark.evaluation.evaluation",
     "load": "fieldmark.inference.classifier",

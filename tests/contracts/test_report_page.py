@@ -199,6 +199,42 @@ def test_curves_only_where_there_was_training() -> None:
     assert "How it learnt" not in page_of(REPORTS["clothing"])[0]
 
 
+def test_a_chosen_model_stands_among_the_others_and_the_chart_shows_all_that_were_judged() -> None:
+    html, page = page_of(REPORTS["chosen"])
+    told = REPORTS["chosen"].selection
+    assert told is not None and told.reason in html
+    for number, each in enumerate(told.candidates, start=1):
+        assert f"{number}. {each.name}" in page.text
+    numbers = re.findall(r'<circle cx="[\d.]+" cy="[\d.]+" r="[\d.]+"/><text[^>]*>(\d+)</text>', html)
+    assert numbers == [str(n) for n, each in enumerate(told.candidates, start=1) if each.score is not None]
+    assert html.count('<g class="chosen">') == 1 and ">limit</text>" in html
+    assert "fieldmark choose DATA" in html and "fieldmark train DATA" not in html
+    assert "Why this model" not in page_of(REPORTS["clothing"])[0]
+
+
+def test_energy_has_a_column_only_where_it_was_measured() -> None:
+    report = REPORTS["chosen"]
+    assert report.selection is not None and "mJ</th>" not in page_of(report)[0]
+    first, *rest = report.selection.candidates
+    measured = msgspec.structs.replace(first, energy_mj=41.3)
+    told = msgspec.structs.replace(report.selection, candidates=(measured, *rest))
+    assert "mJ</th>" in (html := page_of(msgspec.structs.replace(report, selection=told))[0]) and "41.3" in html
+
+
+def test_one_candidate_alone_has_no_chart() -> None:
+    told = make.selection(candidates=make.selection().candidates[:1])
+    html, _ = page_of(make.report(make.single(make.CLOTHING, 60), selection=told))
+    assert "Why this model" in html and "tradeoff" not in html.partition("</style>")[2]
+
+
+def test_hostile_candidates_are_text() -> None:
+    for nasty in NASTY:
+        hostile = make.candidate(nasty, "failed", 200, 3.0, 1.0, nasty, model=nasty, head=nasty)
+        told = make.selection(candidates=(*make.selection().candidates, hostile), reason=nasty, rule=nasty)
+        page = Page(render(make.report(make.single(make.CLOTHING, 60), selection=told), {}))
+        assert page.open == [] and "script" not in {tag for tag, _ in page.tags}
+
+
 def test_terminal_lines_are_plain_and_short(drawn: tuple[Report, str, Page]) -> None:
     for label, figure in summary_lines(drawn[0]):
         assert label and figure and len(label) + len(figure) < 90 and "\n" not in label + figure

@@ -25,7 +25,8 @@ from fieldmark.data.splits import split
 from fieldmark.errors import DataError, UsageError
 from fieldmark.inference.deciding import probabilities
 from fieldmark.measures.outcomes import outcomes
-from fieldmark.measures.paired import paired_difference
+from fieldmark.measures.paired import difference
+from fieldmark.measures.table import MEASURES
 
 odds = arrays(np.float64, (3, 5, 4), elements=st.floats(0.01, 1.0))
 
@@ -166,15 +167,15 @@ def test_a_paired_difference_is_of_the_same_images():
     theirs = outcomes(
         ours.targets, makers_measures.random_outcomes("single", n=300, seed=3).probabilities, task="single"
     )
-    better = paired_difference("accuracy", ours, theirs)
+    better = difference(MEASURES["accuracy"], ours, theirs)
     hits = [(of.answers == of.targets).mean() for of in (ours, theirs)]
     assert better.value == pytest.approx(hits[0] - hits[1]) and better.low <= better.value <= better.high
-    worse = paired_difference("accuracy", theirs, ours)
+    worse = difference(MEASURES["accuracy"], theirs, ours)
     assert (worse.value, worse.low, worse.high) == pytest.approx((-better.value, -better.high, -better.low))
-    same = paired_difference("accuracy", ours, ours)
+    same = difference(MEASURES["accuracy"], ours, ours)
     assert (same.low, same.value, same.high) == (0, 0, 0)
     with pytest.raises(ValueError, match="same images"):
-        paired_difference("accuracy", ours, makers_measures.random_outcomes("single", n=301))
+        difference(MEASURES["accuracy"], ours, makers_measures.random_outcomes("single", n=301))
 
 
 def trained_on(data, name: str, seed: int, **recipe: object) -> Manifest:

@@ -21,6 +21,7 @@ PUBLIC_NAMES = [
     "FieldmarkError",
     "Recipe",
     "__version__",
+    "choose",
     "combine",
     "demonstrate",
     "evaluate",

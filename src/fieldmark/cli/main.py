@@ -19,6 +19,7 @@ VERBS = {
     "demo": "See the whole path on real handwritten digits, in a few minutes",
     "train": "A folder or manifest of images becomes a bundle",
     "combine": "Several bundles become one: an ensemble, or a small one that asks a large one",
+    "choose": "Try several models within your limits, and train the best",
     "predict": "Ask a bundle about files, folders or standard input",
     "evaluate": "Measure a bundle on labelled images",
     "info": "What a bundle is, and what its report says",

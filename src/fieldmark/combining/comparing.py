@@ -17,7 +17,8 @@ from fieldmark.inference.timing import latency_ms
 from fieldmark.measures.estimating import estimate_all
 from fieldmark.measures.intervals import proportion
 from fieldmark.measures.outcomes import Floats, Outcomes, outcomes
-from fieldmark.measures.paired import paired_difference
+from fieldmark.measures.paired import difference
+from fieldmark.measures.table import MEASURES
 from fieldmark.progress import Progress
 from fieldmark.report.comparison import Beside, Comparison
 
@@ -46,7 +47,7 @@ def compare(
         Beside(
             name=name,
             figure=estimate_all(outcome).overall[measure],
-            difference=paired_difference(measure, seen[0], outcome) if classifier is not whole else None,
+            difference=difference(MEASURES[measure], seen[0], outcome) if classifier is not whole else None,
             needed=proportion(int(shown[at].sum()), len(shown[at])),
             latency_ms=latency_ms(classifier, timed, repeats=TIMED_IMAGES, percentiles=(50, 99)),
             size_bytes=classifier.bundle.graph.stat().st_size,

@@ -64,6 +64,13 @@ def weights_available(name: str | None) -> str | None:
     return found.source if found else None
 
 
+def names_in_folder() -> tuple[str, ...]:
+    """The names of the files of weights in the folder that FIELDMARK_WEIGHTS names."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    files = sorted(Path(folder).iterdir()) if folder and Path(folder).is_dir() else []
+    return tuple(dict.fromkeys(file.stem for file in files if file.suffix in _SUFFIXES))
+
+
 def _find(name: str) -> _Found:
     local = _local(name)
     if local:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fieldmark.inference.classifier import Classifier
 
-_WARM_UP = 3
+WARM_UP = 3
 
 
 def latency_ms(
@@ -21,15 +21,26 @@ def latency_ms(
     repeats: int = 50,
     percentiles: tuple[float, float] = (50, 95),
 ) -> tuple[float, float]:
-    """Two percentiles, median and 95th, in milliseconds of `predict`, decoding included, one picture at a time.
+    """Two percentiles, median and 95th, in milliseconds of `predict`, decoding included, one picture at a time."""
+    return time_ms(classifier.predict, sources, repeats=repeats, percentiles=percentiles)
 
-    `repeats` predictions are timed, going round `sources`, after three that are not.
+
+def time_ms(
+    predict: Callable[[str | Path | bytes], object],
+    sources: Sequence[str | Path | bytes],
+    *,
+    repeats: int = 50,
+    percentiles: tuple[float, float] = (50, 95),
+) -> tuple[float, float]:
+    """Two percentiles, median and 95th, in milliseconds of `predict(source)`.
+
+    `repeats` predictions are timed, going round `sources`, after WARM_UP that are not.
     """
     took = []
-    for number, source in enumerate(itertools.islice(itertools.cycle(sources), _WARM_UP + repeats)):
+    for number, source in enumerate(itertools.islice(itertools.cycle(sources), WARM_UP + repeats)):
         began = time.perf_counter_ns()
-        classifier.predict(source)
-        if number >= _WARM_UP:
+        predict(source)
+        if number >= WARM_UP:
             took.append((time.perf_counter_ns() - began) / 1e6)
     usual, slow = np.percentile(took, percentiles)
     return float(usual), float(slow)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.measures.estimate import Estimate
-from fieldmark.report import charts, heat, wording
+from fieldmark.report import charts, heat, tradeoff, wording
 from fieldmark.report.advice import hints
 from fieldmark.report.evidence import confusions, judged, label_counts, worst_first
 from fieldmark.report.origin import built, proven_by, reproduce, terms
@@ -77,6 +77,8 @@ def _draw(report: Report, thumbnails: Mapping[str, bytes], sheet: Sheet | None, 
             style=Markup(style),
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             headline=headline(report),
+            selection=report.selection,
+            tradeoff=tradeoff.tradeoff(report.selection) if report.selection else None,
             hints=hints(report),
             sheet=sheet,
             curves=charts.training_curves(report.epochs, report.best_epoch, report.score_name),
@@ -148,6 +150,7 @@ def _environment() -> Environment:
         "size": wording.size,
     }
     environment.globals |= {"wording": wording.wording, "say": wording.say, "whisker": _whisker}
+    environment.globals |= {"TRADE_WIDTH": tradeoff.WIDTH, "TRADE_HEIGHT": tradeoff.HEIGHT}
     environment.globals |= {"SIDE": charts.SIDE, "WIDTH": charts.WIDTH, "HEIGHT": charts.HEIGHT}
     return environment
 

@@ -7,6 +7,7 @@ import msgspec
 from fieldmark.bundle.schema import Manifest
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.report.comparison import Comparison
+from fieldmark.report.selection import Selection
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,3 +38,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     comparison: Comparison | None = None  # of a combination with its members
+    selection: Selection | None = None  # where the model was chosen among several

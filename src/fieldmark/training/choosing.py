@@ -29,6 +29,7 @@ from fieldmark.training.recipe import Recipe
 from fieldmark.training.remedies import refuse_idle_doubts
 from fieldmark.training.schedule import SCHEDULES
 from fieldmark.training.teacher import open_teacher
+from fieldmark.units import seconds
 
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
 DEFAULT_FOLDS = 5
@@ -271,14 +272,4 @@ def parse_shares(text: str) -> tuple[float, float, float]:
 
 def parse_duration(text: str) -> float | None:
     """`"90s"`, `"10m"`, `"2h"` or `"none"` in seconds."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    if text == "none":
-        return None
-    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"{text!r} is not a length of time", where=f"budget = {text}", do="write 90s, 10m or 2h")
-    return seconds
+    return None if text == "none" else seconds(text, where="budget")

@@ -15,37 +15,33 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from fieldmark.progress import Progress
+from fieldmark.training.contenders import Contender
 from fieldmark.training.recipe import Recipe
-from fieldmark.training.run import Trained, train
+from fieldmark.training.run import Trained
+from fieldmark.training.selecting import choose
 
 SIDE_PX = 32
-CONTENDERS = (
-    ("hog-svm", Recipe(model="hog", head="rbf-svm")),
-    ("lenet", Recipe(model="lenet")),
-    ("resnet-small", Recipe(model="resnet-small")),
+BUDGET = "2m"
+CANDIDATES = (
+    Contender(name="hog rbf-svm", recipe=Recipe(model="hog", head="rbf-svm")),
+    Contender(name="lenet", recipe=Recipe(model="lenet")),
+    Contender(name="resnet-small", recipe=Recipe(model="resnet-small")),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demonstration:
-    """The contenders in order of their validation accuracy, best first; the test part had no say in the order."""
+    """Where the digits lie, and what was chosen and trained."""
 
     data: Path
-    ranked: tuple[Trained, ...]
+    trained: Trained
 
 
 def demonstrate(out: Path, progress: Progress) -> Demonstration:
-    """Write the digits to `out/digits`, train every contender to `out/NAME.fieldmark`, and rank them."""
+    """Write the digits to `out/digits`, and choose among three ways to learn them: `out/digits.fieldmark`."""
     data = write_digits(out / "digits")
-
-    def train_one(name: str, recipe: Recipe) -> Trained:
-        def named(stage: str, done: int, total: int, remark: str = "") -> None:
-            progress(f"{name}: {stage}", done, total, remark)
-
-        return train(data, out=out / f"{name}.fieldmark", recipe=recipe, progress=named)
-
-    trained = [train_one(name, recipe) for name, recipe in CONTENDERS]
-    return Demonstration(data=data, ranked=tuple(sorted(trained, key=_rank)))
+    trained = choose(data, out=out / "digits.fieldmark", budget=BUDGET, candidates=CANDIDATES, progress=progress)
+    return Demonstration(data=data, trained=trained)
 
 
 def write_digits(folder: Path) -> Path:
@@ -58,9 +54,3 @@ def write_digits(folder: Path) -> Path:
         small = Image.fromarray(np.round(grey * (255 / 16)).astype(np.uint8))
         small.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC).save(file)
     return folder
-
-
-def _rank(trained: Trained) -> tuple[float, int]:
-    validation = trained.report.validation
-    accuracy = validation.figures["accuracy"].value if validation else None
-    return (-(accuracy or 0.0), trained.report.size_bytes)

@@ -30,7 +30,7 @@ from fieldmark.report.report import Report
 from fieldmark.training import together
 from fieldmark.training.cache import cache_pixels
 from fieldmark.training.cache_folder import parse_size
-from fieldmark.training.choosing import choose, parse_duration
+from fieldmark.training.choosing import Choice, choose, parse_duration
 from fieldmark.training.dividing import divide
 from fieldmark.training.doubting import doubt
 from fieldmark.training.end_to_end import learn_end_to_end
@@ -73,6 +73,7 @@ class Trained:
             "skipped": report.skipped,
             "notes": report.notes,
             "choices": report.manifest.choices,
+            "selection": report.selection,
         }
 
 
@@ -112,23 +113,8 @@ def train(
     choice = choose(recipe, data)
     together.meet()
     with _places(out, recipe, resume=resume) as (folder, run_folder):
-        with together.main_first():
-            cached = cache_pixels(data, choice.geometry, size=cache_size, progress=progress)
-        parts = divide(cached.data, choice, recipe)
-        job = Job(
-            data=parts.data,
-            pixels=cached.pixels,
-            train=parts.train,
-            validation=parts.validation,
-            test=parts.test,
-            fold=parts.fold,
-            split=parts.split,
-            choice=choice,
-            recipe=recipe,
-            run_folder=run_folder,
-            resume=resume,
-            deadline=_deadline(recipe, begun, parts.data.rows(parts.test), choice.geometry),
-            progress=progress,
+        job = prepare(
+            data, choice, recipe, run_folder, begun=begun, resume=resume, cache_size=cache_size, progress=progress
         )
         if recipe.noisy == "yes":
             job = doubt(job)
@@ -138,6 +124,38 @@ def train(
         if rank() == 0:
             write_suspects(job, beside(out))
     return Trained(bundle=out, report=report or _written(out / REPORT / "report.json"))
+
+
+def prepare(
+    data: Dataset,
+    choice: Choice,
+    recipe: Recipe,
+    run_folder: Path,
+    *,
+    begun: float,
+    resume: bool,
+    progress: Progress,
+    cache_size: str = "auto",
+) -> Job:
+    """Pixels read, rows divided, deadline known: all that learning needs."""
+    with together.main_first():
+        cached = cache_pixels(data, choice.geometry, size=cache_size, progress=progress)
+    parts = divide(cached.data, choice, recipe)
+    return Job(
+        data=parts.data,
+        pixels=cached.pixels,
+        train=parts.train,
+        validation=parts.validation,
+        test=parts.test,
+        fold=parts.fold,
+        split=parts.split,
+        choice=choice,
+        recipe=recipe,
+        run_folder=run_folder,
+        resume=resume,
+        deadline=_deadline(recipe, begun, parts.data.rows(parts.test), choice.geometry),
+        progress=progress,
+    )
 
 
 def _written(report: Path) -> Report:
@@ -183,40 +201,42 @@ def run_folder_of(out: Path) -> Path:
 
 
 @contextmanager
-def running(out: Path, recipe: Recipe, *, resume: bool) -> Iterator[Path]:
-    """The folder beside `out` that holds what an interrupted run needs to go on; gone when the bundle is there.
+def running(out: Path, settings: msgspec.Struct, *, resume: bool) -> Iterator[Path]:
+    """The folder beside `out` that holds what an interrupted run of these settings needs to go on; gone when the
+    bundle is there.
 
-    After an error it stays only if it holds a checkpoint.
+    After an error it stays only if it holds a checkpoint, its own or that of a run inside.
     """
     folder = run_folder_of(out)
     asked = folder / ASKED
     if resume:
-        _refuse_another_recipe(asked, recipe)
+        _refuse_other_settings(asked, settings)
     else:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        asked.write_bytes(msgspec.json.format(msgspec.json.encode(recipe)))
+        asked.write_bytes(msgspec.json.format(msgspec.json.encode(settings)))
     try:
         yield folder
     except BaseException:
-        if not any(folder.glob("checkpoint*")):
+        if not any(folder.rglob("checkpoint*")):
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder)
 
 
-def _refuse_another_recipe(asked: Path, recipe: Recipe) -> None:
+def _refuse_other_settings(asked: Path, settings: msgspec.Struct) -> None:
     if not asked.is_file():
         raise UsageError(
             "there is no interrupted run to go on with",
             where=str(asked.parent),
             do="leave out --resume to start anew",
         )
-    before = msgspec.json.decode(asked.read_bytes(), type=Recipe)
-    changed = [name for name in Recipe.__struct_fields__ if getattr(before, name) != getattr(recipe, name)]
+    before = msgspec.json.decode(asked.read_bytes())
+    now = msgspec.json.decode(msgspec.json.encode(settings))
+    changed = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if changed:
         raise UsageError(
-            "a run goes on with the recipe that it began with",
-            where=f"{changed[0]} = {getattr(recipe, changed[0])}, and was {getattr(before, changed[0])}",
+            "a run goes on with the settings that it began with",
+            where=f"{changed[0]} = {now.get(changed[0])}, and was {before.get(changed[0])}",
             do="give the same settings as before, or leave out --resume to start anew",
         )

@@ -41,6 +41,7 @@ from fieldmark.report.card import model_card
 from fieldmark.report.document import render_json
 from fieldmark.report.page import render
 from fieldmark.report.report import Report
+from fieldmark.report.selection import Selection
 from fieldmark.report.sheet import Sheet
 from fieldmark.report.thumbnails import thumbnails
 from fieldmark.training.contact_sheet import contact_sheet
@@ -64,22 +65,33 @@ class Wishes:
     thumbnails: bool
 
 
-def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: float) -> Report:
+def ship(
+    job: Job,
+    learned: Learned,
+    folder: Path,
+    wishes: Wishes,
+    *,
+    begun: float,
+    selection: Selection | None = None,
+) -> Report:
     """Write the whole bundle into `folder` and seal it; the report is what it says of itself.
 
-    `begun` is when the command began, in seconds of time.monotonic. Raises ParityError before anything is measured.
+    `begun` is when the command began, in seconds of time.monotonic; `selection` how the model was chosen among
+    several, if it was. Raises ParityError before anything is measured.
     """
     job.progress("exporting", 0, 1)
     network = learned.network.eval()
     export(network, job.choice.geometry.size_px, folder / GRAPH)
     save_weights(network, folder / WEIGHTS)
-    parity = compare(network, folder / GRAPH, job.pixels[_some(job.judged, PARITY_IMAGES)], task=job.data.task)
+    parity = compare(
+        network, folder / GRAPH, job.pixels[evenly_spread(job.judged, PARITY_IMAGES)], task=job.data.task
+    )
     job.progress("exporting", 1, 1, f"agreement {parity.agreement:.0%} on {parity.n} images")
 
     if job.fold is not None and learned.out_of_fold is not None:
         logits = learned.out_of_fold[job.fold >= 0]
     else:
-        logits = _logits(folder / GRAPH, job.pixels, job.judged)
+        logits = graph_logits(folder / GRAPH, job.pixels, job.judged)
     targets = job.data.targets[job.judged]
     weights = alike(targets) if learned.prior == "even" and job.data.task == "single" else None
     decision = fit_decision(logits, targets, job.data.task, weights)
@@ -96,7 +108,7 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
         embedding_size=network.encoder.embedding_size,
         parameters=sum(tensor.numel() for tensor in network.state_dict().values()),
         weights=learned.weights,
-        asked=_asked(job.recipe),
+        asked=_asked(job.recipe) if selection is None else dict(selection.asked),
         recipe=_resolved(job, learned),
         choices=(*job.choice.reasons, *learned.reasons),
         data=_data(job),
@@ -109,7 +121,7 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
     seal(folder, manifest)
     manifest = msgspec.structs.replace(manifest, canaries=record(load(folder), pictures))
     seal(folder, manifest)
-    report = _measure(load(folder), job, learned, logits, begun)
+    report = _measure(load(folder), job, learned, logits, begun, selection)
     sheet = contact_sheet(job, learned.plan) if wishes.thumbnails and learned.plan is not None else None
     write_report(report, job.data.root, folder, pictured=wishes.thumbnails, sheet=sheet)
     if (job.run_folder / LOG).is_file():
@@ -118,7 +130,14 @@ def ship(job: Job, learned: Learned, folder: Path, wishes: Wishes, *, begun: flo
     return report
 
 
-def _measure(classifier: Classifier, job: Job, learned: Learned, logits: NDArray[np.float32], begun: float) -> Report:
+def _measure(
+    classifier: Classifier,
+    job: Job,
+    learned: Learned,
+    logits: NDArray[np.float32],
+    begun: float,
+    selection: Selection | None,
+) -> Report:
     test: Evaluation | None
     if job.fold is not None:
         pooled = _out_of_fold(job, logits, job.fold[job.fold >= 0])
@@ -126,7 +145,9 @@ def _measure(classifier: Classifier, job: Job, learned: Learned, logits: NDArray
     else:
         test = _test(classifier, job) if len(job.test) else None
         validation = _summary(job, logits, classifier.bundle.manifest.decision)
-    timed = [job.data.path(row) for row in _some(job.train, TIMED_IMAGES)]
+    timed = [job.data.path(row) for row in evenly_spread(job.train, TIMED_IMAGES)]
+    latency, size = latency_ms(classifier, timed), classifier.bundle.graph.stat().st_size
+    over = selection.over_again(latency[0], size) if selection else ()
     return Report(
         manifest=classifier.bundle.manifest,
         test=test,
@@ -134,11 +155,12 @@ def _measure(classifier: Classifier, job: Job, learned: Learned, logits: NDArray
         epochs=learned.epochs,
         best_epoch=learned.best_epoch,
         score_name=learned.score_name,
-        latency_ms=latency_ms(classifier, timed),
-        size_bytes=classifier.bundle.graph.stat().st_size,
+        latency_ms=latency,
+        size_bytes=size,
         seconds=round(time.monotonic() - begun, 1),
         skipped=tuple((s.file, f"{s.unreadable.reason}: {s.unreadable.detail}") for s in job.data.skipped),
-        notes=(*job.data.notes, *learned.notes),
+        notes=(*job.data.notes, *learned.notes, *over),
+        selection=selection,
     )
 
 
@@ -184,12 +206,13 @@ def alike(targets: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(1.0 / np.bincount(targets)[targets])
 
 
-def _logits(graph: Path, pixels: PixelSource, rows: Rows) -> NDArray[np.float32]:
+def graph_logits(graph: Path, pixels: PixelSource, rows: Rows) -> NDArray[np.float32]:
+    """Logits float32 [len(rows), C] of the exported graph."""
     runner = open_graph(graph)
     return np.concatenate([runner.run(some)[1] for _, some in in_batches(pixels, rows, RUN_BATCH)])
 
 
-def _some(rows: Rows, count: int) -> Rows:
+def evenly_spread(rows: Rows, count: int) -> Rows:
     """Up to `count` of the rows, evenly spread, so that every class has a chance to be among them."""
     return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
@@ -198,7 +221,7 @@ def _own_photos(job: Job, folder: Path, wishes: Wishes) -> tuple[str, ...]:
     if wishes.canaries == "generated":
         return ()
     names = []
-    for number, row in enumerate(_some(job.judged, DATA_CANARIES)):
+    for number, row in enumerate(evenly_spread(job.judged, DATA_CANARIES)):
         name = f"{CANARIES}/photo-{number}{Path(str(job.data.files[row])).suffix.lower()}"
         shutil.copyfile(job.data.path(row), folder / name)
         names.append(name)
