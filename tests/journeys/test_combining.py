@@ -67,10 +67,8 @@ def test_a_small_network_learns_from_a_bundle(workplace: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "word"),
     [
-        (("combine", "colours.fieldmark", "photos", "--as", "ensemble"), "got 1"),
         (("combine", "colours.fieldmark", "missing.fieldmark", "photos", "--as", "ensemble"), "no such bundle"),
         (("combine", "colours.fieldmark", "colours.fieldmark", "photos", "--as", "cascade"), "given twice"),
-        (("train", "photos", *NETWORK, "--teacher", "missing.fieldmark"), "no such bundle"),
         (("train", "photos", "--model", "hog", "--teacher", "colours.fieldmark"), "--teacher"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
