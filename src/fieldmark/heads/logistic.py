@@ -50,5 +50,6 @@ ROW = HeadRow(
     reference="Cox, The Regression Analysis of Binary Sequences, JRSS B 1958",
     fit=fit,
     one_image_class="learns",
+    leaves_out_unknown=True,
     library=_library,
 )

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from fieldmark.data.dataset import Dataset
+from fieldmark.data.dataset import UNKNOWN, Dataset
 from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.building import encoder_row
 from fieldmark.encoders.row import SMALL_PX, EncoderRow
@@ -64,6 +64,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     shares = _shares(recipe, data, reasons)
     _refuse_what_the_labels_do_not_allow(recipe, data)
     _refuse_what_has_no_effect(recipe, method, row, folds)
+    _refuse_heads_for_whole_labels(head, method, data)
     return Choice(
         model=model,
         row=row,
@@ -155,12 +156,12 @@ def _folds(recipe: Recipe, method: str, data: Dataset, reasons: list[str]) -> in
                 "one fold leaves nothing to test on", where="folds = 1", do="use 0 (one split) or 2 and more"
             )
         return folds
-    held_out = bool((data.split == "test").any()) or recipe.split != "auto"
-    folds = DEFAULT_FOLDS if method == "probe" and len(data) < FEW_IMAGES and not held_out else 0
+    to_learn = int((data.split != "test").sum())
+    parted = bool((data.split == "validation").any()) or recipe.split != "auto"
+    folds = DEFAULT_FOLDS if method == "probe" and to_learn < FEW_IMAGES and not parted else 0
     if folds:
-        reasons.append(
-            f"folds = {folds}: {len(data)} images (below {FEW_IMAGES}) and no test part: each is tested once"
-        )
+        use = "chooses and calibrates" if to_learn < len(data) else "is tested"
+        reasons.append(f"folds = {folds}: {to_learn} images (below {FEW_IMAGES}) to learn from: each {use} once")
     return folds
 
 
@@ -177,6 +178,17 @@ def _refuse_what_the_labels_do_not_allow(recipe: Recipe, data: Dataset) -> None:
                 where=f"{name} = {asked}",
                 do="drop it; --loss asymmetric is for labels that are rare",
             )
+
+
+def _refuse_heads_for_whole_labels(head: str, method: str, data: Dataset) -> None:
+    in_part = data.task == "multi" and bool((data.targets == UNKNOWN).any())
+    if in_part and method == "probe" and not HEADS[head].leaves_out_unknown:
+        fitting = ", ".join(name for name in HEADS if HEADS[name].leaves_out_unknown)
+        raise UsageError(
+            f"{head} learns from images that are labelled in full, and some labels here are unknown",
+            where=f"head = {head}",
+            do=f"choose one of: {fitting}; or label the rest and leave out the column 'unknown'",
+        )
 
 
 def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, folds: int) -> None:

@@ -41,6 +41,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     batch = settle("batch", recipe.batch, _batch(images, optimiser, pretrained), "at least 16 steps a pass")
+    _refuse_more_than_there_are(recipe.batch, images)
     flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
     flip = settle("flip", _yes(recipe.flip), flip, flip_why)
     mirror = settle("mirror", _yes(recipe.mirror), *_mirror(flip, small, pretrained))
@@ -67,10 +68,10 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             warmup=recipe.warmup,
             average=0.05 if pretrained else 0.0,
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
-            label_smoothing=settle("label smoothing", recipe.label_smoothing, 0.1, "Szegedy et al. 2016"),
+            label_smoothing=settle("label smoothing", recipe.label_smoothing, *_label_smoothing(job.data.task)),
             balance=balance,
             prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
-            score=_score(job.data.task, uneven),
+            score=_score(job.data.task, recipe.loss, uneven),
             flip=flip,
             mirror=mirror,
             crop_scale=settle("crop scale", recipe.crop_scale, crop, crop_why),
@@ -107,9 +108,16 @@ def _balance(uneven: float) -> tuple[str, str]:
     return ("logit-adjustment" if uneven >= UNEVEN else "none"), words
 
 
-def _score(task: Task, uneven: float) -> ScoreName:
+def _label_smoothing(task: Task) -> tuple[float, str]:
+    if task == "single":
+        return 0.1, "Szegedy et al. 2016"
+    return 0.0, "most labels are absent from most images: softened, what is absent would outweigh what is there"
+
+
+def _score(task: Task, loss: str, uneven: float) -> ScoreName:
     if task != "single":
-        return "negative log-loss"
+        # Other losses than the likelihood bend the probabilities, and leave the ranking.
+        return "negative log-loss" if loss in ("auto", "cross-entropy") else "mean average precision"
     return "accuracy" if uneven < SLIGHTLY_UNEVEN else "balanced accuracy"
 
 
@@ -120,6 +128,15 @@ def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:
 def _batch(images: int, optimiser: Optimiser, pretrained: bool) -> int:
     most = 32 if pretrained else 512 if optimiser == "muon" else 128
     return max(8, min(most, 1 << (max(1, images // 16).bit_length() - 1)))
+
+
+def _refuse_more_than_there_are(batch: int | Literal["auto"], images: int) -> None:
+    if batch != "auto" and batch > images:
+        raise UsageError(
+            f"a batch of {batch:,} is larger than the {images:,} images that there are to train on",
+            where=f"--batch {batch}",
+            do=f"give at most {images:,}, or leave --batch out",
+        )
 
 
 def _optimiser(from_scratch: Optimiser, pretrained: bool) -> tuple[Optimiser, str]:
