@@ -139,9 +139,10 @@ def _load(encoder: Encoder, tensors: dict[str, Tensor], path: Path) -> tuple[str
 
 def _refuse_what_does_not_fit(name: str, tensor: Tensor, own: Tensor, path: Path) -> None:
     if tensor.shape != own.shape:
-        if tensor.ndim == own.ndim == 4 and own.shape[1] == COLOURS != tensor.shape[1]:
-            raise _of_other_colours(name, tensor.shape[1], path)
-        shapes = f"{list(tensor.shape)} in the file and {list(own.shape)} in the network"
+        theirs, ours = list(tensor.shape), list(own.shape)
+        if tensor.ndim == own.ndim == 4 and ours[1] == COLOURS and [theirs[0], *theirs[2:]] == [ours[0], *ours[2:]]:
+            raise _of_other_colours(name, theirs[1], path)
+        shapes = f"{theirs} in the file and {ours} in the network"
         raise _misfit(f"tensor {name!r} is {shapes}", path)
     if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
         raise WeightsError(
