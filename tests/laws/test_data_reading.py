@@ -215,7 +215,7 @@ def test_several_labels_in_csv_and_jsonl(tmp_path: Path) -> None:
         data = read(tmp_path / name)
         assert (data.task, data.classes) == ("multi", ("fur", "tail"))
         assert data.targets.tolist() == [[1, 1], [0, 0], [1, 0]]
-        assert data.targets.dtype == np.uint8
+        assert data.targets.dtype == np.int8
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,8 @@ def test_a_decision_of_one_label_has_no_thresholds_and_one_of_several_has_one_ea
 
 
 def test_rare_labels_share_the_threshold_that_is_best_for_them_together():
-    said, targets = drawn("multi", 200, 1.0, seed=5, classes=6)
-    targets[:, 2:] &= np.arange(200)[:, None] % 40 == np.arange(4)  # five images each at most
-    logits = said - np.where(np.arange(6) < 2, 0.0, 3.0)
+    logits, targets = drawn("multi", 200, 1.0, seed=5, classes=6)
+    targets[:, 2:] = np.arange(200)[:, None] % 40 == np.arange(4)  # five images each
+    logits[:, 2:] += 4.0 * targets[:, 2:] - 6.0
     thresholds = fit_decision(logits, targets, "multi").thresholds
     assert len(set(thresholds[2:])) == 1 and thresholds[2] != 0.5 and len(set(thresholds[:3])) == 3

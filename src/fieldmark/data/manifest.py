@@ -91,12 +91,15 @@ def columns_of(dataset: Dataset) -> dict[str, list[Cell]]:
         what = f"metadata may not be named {shown(sorted(names))}: a manifest has a meaning for that"
         raise DataError(what, where=f"metadata of {dataset.root}", do="rename the column")
     columns: dict[str, list[Cell]] = {"file": list(dataset.files)}
-    unknown: list[Cell] = []
     if dataset.task == "single":
         columns["label"] = [dataset.classes[target] for target in dataset.targets]
     else:
-        columns["labels"], unknown = label_names(dataset), unknown_names(dataset)
-    optional = {"unknown": unknown, "split": list(dataset.split), "group": list(dataset.group)}
+        columns["labels"] = [*label_names(dataset)]
+    optional: dict[str, list[Cell]] = {
+        "unknown": [*unknown_names(dataset)],
+        "split": list(dataset.split),
+        "group": list(dataset.group),
+    }
     columns |= {name: column for name, column in optional.items() if any(column)}
     return columns | {name: list(column) for name, column in dataset.metadata.items()}
 

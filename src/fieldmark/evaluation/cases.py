@@ -40,7 +40,7 @@ def _doubt(seen: Outcomes) -> tuple[NDArray[np.bool_], Floats, NDArray[Any]]:
         said = np.take_along_axis(seen.probabilities, seen.answers[:, None], axis=1)[:, 0]
         return seen.answers != seen.targets, 1 - said, seen.answers
     differs = wrong_pairs(seen)
-    wrong = differs.any(axis=1)
+    wrong = np.asarray(differs.any(axis=1))
     # With thresholds other than 0.5 a right label may be further from the truth than a wrong one.
     counts = differs | ~wrong[:, None] if seen.known is None else differs | (~wrong[:, None] & seen.known)
     off = np.where(counts, np.abs(seen.probabilities - seen.targets), -1.0)

@@ -19,7 +19,7 @@ def accuracy(of: Weighted) -> Floats:
     true, said = of.outcomes.targets, of.outcomes.answers
     if of.outcomes.task == "single":
         return of.mean(true == said)
-    return of.mean((~wrong_pairs(of.outcomes)).all(axis=1))
+    return of.mean(~np.asarray(wrong_pairs(of.outcomes).any(axis=1)))
 
 
 def top(k: int, of: Weighted) -> Floats:

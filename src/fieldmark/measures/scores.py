@@ -47,7 +47,7 @@ def expected_calibration_error(of: Weighted) -> Floats:
     per_image = np.stack([np.where(bins == bin_, gap, 0.0).sum(axis=1) for bin_ in range(BINS)], axis=1)
     pairs = known.sum(axis=1) @ of.times
     gaps = np.abs(of.times.T @ per_image).sum(axis=1)
-    return np.divide(gaps, pairs, out=np.full_like(gaps, np.nan), where=pairs > 0)
+    return np.asarray(np.divide(gaps, pairs, out=np.full_like(gaps, np.nan), where=pairs > 0))
 
 
 def stated(outcomes: Outcomes) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:

@@ -80,7 +80,7 @@ class Weighted:
             return self.mean(per_pair.mean(axis=1))
         pairs = known.sum(axis=1) @ self.times
         total = np.where(known, per_pair, 0.0).sum(axis=1) @ self.times
-        return np.divide(total, pairs, out=np.full_like(total, np.nan), where=pairs > 0)
+        return np.asarray(np.divide(total, pairs, out=np.full_like(total, np.nan), where=pairs > 0))
 
     def _per_class(self, labels: NDArray[Any]) -> Floats:
         if self.outcomes.task == "multi":
