@@ -38,7 +38,7 @@ def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:
         yield place(nn.Sequential(scaling, affine(weights, bias)))
 
 
-def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+def library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
     scaling = Centred.of(data.embedding)
     plain = LogisticRegression(C=float(settings["C"]), max_iter=10_000, tol=1e-6)
     model = plain if data.task == "single" else OneVsRestClassifier(plain)
@@ -51,5 +51,5 @@ ROW = HeadRow(
     fit=fit,
     one_image_class="learns",
     leaves_out_unknown=True,
-    library=_library,
+    library=library,
 )

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from fieldmark.data.dataset import UNKNOWN, Dataset
+from fieldmark.data.dataset import UNKNOWN, Dataset, Task
 from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.building import encoder_row
 from fieldmark.encoders.row import SMALL_PX, EncoderRow
@@ -58,7 +58,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     model = _model(recipe, shorter, reasons)
     row = encoder_row(model)
     method = _method(recipe, model, row, reasons)
-    head = _head(recipe, method, reasons)
+    head = _head(recipe, method, data.task, reasons)
     geometry = _geometry(recipe, row, data, shorter, reasons)
     folds = _folds(recipe, method, data, reasons)
     shares = _shares(recipe, data, reasons)
@@ -113,10 +113,12 @@ def _pretrained(recipe: Recipe, row: EncoderRow) -> bool:
     )
 
 
-def _head(recipe: Recipe, method: str, reasons: list[str]) -> str:
+def _head(recipe: Recipe, method: str, task: Task, reasons: list[str]) -> str:
     if recipe.head == "auto":
-        head = "logistic" if method == "probe" else "linear"
-        reasons.append(f"head = {head}: the usual one for --method {method}")
+        probed = "logistic" if task == "single" else "cosine"
+        head = probed if method == "probe" else "linear"
+        several = ", several labels an image" if head == "cosine" else ""
+        reasons.append(f"head = {head}: the usual one for --method {method}{several}")
         return head
     HEADS[recipe.head]  # an unknown name is an error here, before any work
     if method == "network" and recipe.head != "linear":
