@@ -54,3 +54,19 @@ def fieldmark(
         check=False,
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def truncated_jpeg(file: Path) -> None:
+    """A file whose header promises a picture and whose pixels are cut off."""
+    photo("red", 3, (400, 300)).save(file, "JPEG")
+    file.write_bytes(file.read_bytes()[:2000])
+
+
+def assert_clear(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """An error in three parts, exit code 2, and nothing on standard output."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error: ") == 1
+    for part in ("  where: ", "  do:    ", *words):
+        assert part in done.stderr, done.stderr

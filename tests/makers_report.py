@@ -195,11 +195,19 @@ def multi(names: Sequence[str] = SCENE, n: int = 400, seed: int = 3) -> Evaluati
                 truth=tuple(name for name, has in zip(names, truth[i]) if has),
                 answer=tuple(name for name, has in zip(names, answer[i]) if has),
                 probability=float(said[i].max()),
+                label=names[int(said[i].argmax())],
             )
             for i in wrong
         ),
         hits=(),
     )
+
+
+def _decision(evaluation: Evaluation) -> Decision:
+    if evaluation.task == "single":
+        return Decision(temperature=1.183)
+    each = len(evaluation.classes)
+    return Decision(slopes=(0.9,) * each, intercepts=(-0.4,) * each, thresholds=(0.5,) * each)
 
 
 def manifest(evaluation: Evaluation, *, method: str = "probe", name: str = "clothing", **fields: Any) -> Manifest:
@@ -215,9 +223,7 @@ def manifest(evaluation: Evaluation, *, method: str = "probe", name: str = "clot
         "task": evaluation.task,
         "classes": evaluation.classes,
         "geometry": Geometry(size_px=224 if method == "probe" else 32),
-        "decision": Decision(
-            temperature=1.183, thresholds=(0.5,) * len(evaluation.classes) if evaluation.task == "multi" else None
-        ),
+        "decision": _decision(evaluation),
         "model": "efficientnet-lite0" if method == "probe" else "resnet-small",
         "head": "logistic" if method == "probe" else "linear",
         "method": method,

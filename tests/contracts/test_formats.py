@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fieldmark.data.dataset import Dataset
+from fieldmark.data.dataset import UNKNOWN, Dataset
 from fieldmark.data.fingerprint import fingerprint
 from fieldmark.data.formats.row import FORMATS
 from fieldmark.data.reading import read
@@ -38,7 +38,18 @@ def _multi(folder: Path) -> Dataset:
     return replace(plain, targets=targets, classes=("fur", "tail"), task="multi")
 
 
-SHAPES: dict[str, Callable[[Path], Dataset]] = {"single": _single, "rich": _rich, "multi": _multi}
+def _in_part(folder: Path) -> Dataset:
+    whole = _multi(folder)
+    unknown = np.array([[0, 1], [0, 0], [1, 0], [1, 0], [0, 0], [0, 0], [0, 0]], dtype=bool)
+    return replace(whole, targets=np.where(unknown, UNKNOWN, whole.targets).astype(np.int8))
+
+
+SHAPES: dict[str, Callable[[Path], Dataset]] = {
+    "single": _single,
+    "rich": _rich,
+    "multi": _multi,
+    "in part": _in_part,
+}
 
 
 @pytest.mark.parametrize("name", WRITABLE)

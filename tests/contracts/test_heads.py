@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fieldmark.data.dataset import Task
+from fieldmark.data.dataset import UNKNOWN, Task
 from fieldmark.heads.choosing import logits_of
 from fieldmark.heads.row import HEADS, Labelled
 from makers_heads import hard, separable
@@ -149,3 +149,24 @@ def test_agrees_with_its_source_library(name: str, task: Task) -> None:
     sure = clear[:, 0] > 1e-2 if task == "single" else clear > 1e-2
     assert sure.mean() > 0.5
     assert agree[sure].mean() == 1.0
+
+
+@every_head
+def test_what_nobody_looked_for_has_no_say_where_the_row_says_so(name: str) -> None:
+    """Beside each image its double, of which nothing is known: the answers are as before."""
+    if not HEADS[name].leaves_out_unknown:
+        pytest.skip("the row learns from images that are labelled in full")
+    data = hard("multi", count=60)
+    twice = replace(
+        data,
+        embedding=np.concatenate([data.embedding, data.embedding]),
+        targets=np.concatenate([data.targets, np.full_like(data.targets, UNKNOWN, dtype=np.int8)]).astype(np.int8),
+        group=np.concatenate([data.group, data.group]),
+    )
+    chosen = HEADS[name].fit(data, seed=0).settings
+    settings = {"k": 2 * chosen["k"]} if "k" in chosen else chosen  # as many neighbours that say something
+    asked = hard("multi", seed=7).embedding
+    alone = logits_of(HEADS[name].fit(data, seed=0, settings=chosen).module, asked)
+    beside = logits_of(HEADS[name].fit(twice, seed=0, settings=settings).module, asked)
+    np.testing.assert_allclose(alone, beside, atol=5e-3)
+    assert np.isfinite(logits_of(HEADS[name].fit(twice, seed=0).module, asked)).all()

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 import fieldmark.encoders.zoo  # noqa: F401  makes timm importable beside any torchvision
+from fieldmark.data.dataset import UNKNOWN
 from fieldmark.errors import UsageError
 from fieldmark.training.losses import LOSSES, softened
 
@@ -85,3 +86,19 @@ def test_a_loss_for_other_labels_is_refused_with_those_that_fit():
     with pytest.raises(UsageError, match="several labels") as refused:
         LOSSES["generalised-cross-entropy"].of("multi")
     assert "asymmetric" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].multi])
+def test_what_nobody_looked_for_pulls_nowhere_and_the_rest_as_before(name):
+    unknown = torch.tensor(
+        [[0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0], [0, 0, 1, 1], [0, 0, 0, 1], [1, 0, 0, 0]]
+    ).bool()
+    logits = LOGITS.clone().requires_grad_()
+    whole = LOSSES[name].of("multi")(logits, softened(TARGETS["multi"], 4, "multi", 0.1)).sum()
+    (everywhere,) = torch.autograd.grad(whole, logits)
+    truth = softened(TARGETS["multi"].masked_fill(unknown, UNKNOWN), 4, "multi", 0.1)
+    assert torch.equal(truth.isnan(), unknown)
+    losses = LOSSES[name].of("multi")(logits, truth)
+    (gradient,) = torch.autograd.grad(losses.sum(), logits)
+    assert torch.isfinite(losses).all() and not gradient[unknown].any()
+    assert torch.equal(gradient[~unknown], everywhere[~unknown])

@@ -14,16 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from makers import fieldmark, photo, photo_folder
-
-
-def assert_clear(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("error: ") == 1
-    for part in ("  where: ", "  do:    ", *words):
-        assert part in done.stderr, done.stderr
+from makers import assert_clear, fieldmark, photo, photo_folder, truncated_jpeg
 
 
 def missing(root: Path) -> str:
@@ -133,11 +124,6 @@ def huge_png(file: Path) -> None:
         b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
         + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
     )  # fmt: skip
-
-
-def truncated_jpeg(file: Path) -> None:
-    photo("red", 3, (400, 300)).save(file, "JPEG")
-    file.write_bytes(file.read_bytes()[:2000])
 
 
 def text_file(file: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fieldmark.bundle.layout import GRAPH, MANIFEST, SUMS, is_plain
 from fieldmark.bundle.reading import open_bundle, parse
-from fieldmark.bundle.schema import SCHEMA, Canary, Decision
+from fieldmark.bundle.schema import READABLE, SCHEMA, Canary, Decision
 from fieldmark.errors import BundleError
 from makers_bundle import CLASSES, manifest, write_bundle, write_bundle_with_canaries
 
@@ -146,11 +146,20 @@ def test_refuses_files_that_no_sum_covers(bundle: Path, name: str) -> None:
     assert name in refusal(bundle).what
 
 
-@pytest.mark.parametrize(("schema", "word"), [(SCHEMA + 1, "newer"), (SCHEMA - 1, "older")])
+@pytest.mark.parametrize(("schema", "word"), [(SCHEMA + 1, "newer"), (READABLE[0] - 1, "older")])
 def test_says_which_schema_it_is(bundle: Path, schema: int, word: str) -> None:
     rewrite(bundle, lambda fields: fields.update(schema=schema, never_heard_of=1))
     error = refusal(bundle)
     assert word in error.what and str(schema) in error.what and "$.schema" in error.where
+
+
+def test_opens_what_was_made_before_labels_had_slopes(bundle: Path) -> None:
+    def as_it_was(fields: dict[str, Any]) -> None:
+        fields["schema"] = 1
+        del fields["decision"]["slopes"], fields["decision"]["intercepts"]
+
+    rewrite(bundle, as_it_was)
+    assert open_bundle(bundle).manifest == msgspec.structs.replace(manifest(), schema=1)
 
 
 def test_names_an_unknown_field(bundle: Path) -> None:

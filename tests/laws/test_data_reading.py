@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fieldmark.data.fingerprint import fingerprint
 from fieldmark.data.formats.row import FORMATS
 from fieldmark.data.picture import Reason
 from fieldmark.data.reading import read
@@ -214,7 +215,7 @@ def test_several_labels_in_csv_and_jsonl(tmp_path: Path) -> None:
         data = read(tmp_path / name)
         assert (data.task, data.classes) == ("multi", ("fur", "tail"))
         assert data.targets.tolist() == [[1, 1], [0, 0], [1, 0]]
-        assert data.targets.dtype == np.uint8
+        assert data.targets.dtype == np.int8
 
 
 @pytest.mark.parametrize(
@@ -301,6 +302,41 @@ def test_one_photo_in_two_classes_is_said(tmp_path: Path) -> None:
 
 def test_formats_are_listed_without_pyarrow() -> None:
     assert all(summary for _, summary in FORMATS.listing())
+
+
+PARTLY = """file,labels,unknown
+a.png,cat|dog,
+b.png,cat,dog|owl
+c.png,owl,*
+d.png,,
+e.png,,*
+"""
+
+
+def test_labels_that_nobody_looked_for_are_neither_there_nor_absent(tmp_path: Path) -> None:
+    for name in "abcde":
+        _put(tmp_path / f"{name}.png")
+    (tmp_path / "m.csv").write_text(PARTLY)
+    data = read(tmp_path / "m.csv")
+    assert data.classes == ("cat", "dog", "owl")
+    assert data.targets.tolist() == [[1, 1, 0], [1, -1, -1], [-1, -1, 1], [0, 0, 0]]
+    assert data.counts.tolist() == [2, 1, 1]
+    assert "nothing is known of 1 images, so they were left out: e.png" in data.notes
+    whole = PARTLY.replace("dog|owl", "").replace("*", "")
+    (tmp_path / "m.csv").write_text(whole)
+    assert fingerprint(read(tmp_path / "m.csv")) != fingerprint(data)
+
+
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [("file,labels,unknown\na.png,cat,cat|dog\n", "cat"), ("file,label,unknown\na.png,cat,dog\n", "'labels'")],
+)
+def test_what_contradicts_itself_is_refused(rows: str, word: str, tmp_path: Path) -> None:
+    _put(tmp_path / "a.png")
+    (tmp_path / "m.csv").write_text(rows)
+    with pytest.raises(DataError) as refused:
+        read(tmp_path / "m.csv")
+    assert word in str(refused.value) and "line 2, field 'unknown'" in refused.value.where
 
 
 def _put(path: Path, file: bytes = PNG) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fieldmark.data.dataset import UNKNOWN
 from fieldmark.measures.estimating import estimate_all, fitting
 from fieldmark.measures.intervals import bootstrapped, proportion, resamples, resamples_for
 from fieldmark.measures.outcomes import Outcomes, outcomes
@@ -250,3 +251,31 @@ def test_the_first_of_equals_wins_and_a_label_that_reaches_its_threshold_is_give
     assert outcomes(np.array([1]), np.array([[0.2, 0.4, 0.4]]), task="single").answers.tolist() == [1]
     said = outcomes(np.array([[1, 0]]), np.array([[0.3, 0.3]]), task="multi", thresholds=(0.3, 0.31))
     assert said.answers.tolist() == [[True, False]]
+
+
+@given(
+    st.integers(0, 10_000),
+    st.floats(0.1, 0.7),
+)
+def test_what_nobody_looked_for_counts_nowhere_and_each_label_by_its_own_images(seed, share):
+    whole = random_outcomes("multi", n=60, classes=4, seed=seed)
+    random = np.random.default_rng(seed)
+    unknown = random.random((60, 4)) < share
+    unknown[unknown.all(axis=1), 0] = False
+    targets = np.where(unknown, UNKNOWN, whole.targets)
+    of = outcomes(targets, whole.probabilities, task="multi")
+    other = outcomes(targets, np.where(unknown, random.random((60, 4)), whole.probabilities), task="multi")
+    _same(_figures(of), _figures(other))
+    estimates = estimate_all(of)
+    for at in range(4):
+        seen = ~unknown[:, at]
+        alone = outcomes(whole.targets[seen, at : at + 1], whole.probabilities[seen, at : at + 1], task="multi")
+        for name, (figure,) in estimate_all(alone).per_class.items():
+            mine = estimates.per_class[name][at]
+            assert mine.n == figure.n
+            assert mine.value == (None if figure.value is None else pytest.approx(figure.value))
+    pairs = ~unknown
+    assert estimates.overall["hamming_loss"].value == pytest.approx((of.answers != of.targets)[pairs].mean())
+    assert estimates.overall["brier"].value == pytest.approx(
+        np.square(whole.probabilities - whole.targets)[pairs].mean()
+    )

@@ -28,14 +28,20 @@ def problems(manifest: Manifest) -> Iterator[Problem]:
 def _of_decision(decision: Decision, task: str, n_classes: int) -> Iterator[Problem]:
     if not (math.isfinite(decision.temperature) and decision.temperature > 0):
         yield "decision.temperature", f"must be a number above 0, and is {decision.temperature}"
-    if decision.thresholds is None:
-        return
-    if task == "single":
-        yield "decision.thresholds", "only a multi-label classifier has thresholds"
-    if len(decision.thresholds) != n_classes:
-        yield "decision.thresholds", f"{len(decision.thresholds)} thresholds for {n_classes} classes"
-    if not all(0 <= threshold <= 1 for threshold in decision.thresholds):
+    for name in ("slopes", "intercepts", "thresholds"):
+        numbers = getattr(decision, name)
+        if numbers is None:
+            continue
+        if task == "single":
+            yield f"decision.{name}", f"only a multi-label classifier has {name}"
+        if len(numbers) != n_classes:
+            yield f"decision.{name}", f"{len(numbers)} {name} for {n_classes} classes"
+        if not all(map(math.isfinite, numbers)):
+            yield f"decision.{name}", "each must be a number"
+    if not all(0 <= threshold <= 1 for threshold in decision.thresholds or ()):
         yield "decision.thresholds", "each must lie between 0 and 1"
+    if not all(slope > 0 for slope in decision.slopes or ()):
+        yield "decision.slopes", "each must be above 0"
 
 
 def _of_canary(canary: Canary, n_classes: int) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import msgspec
 from fieldmark.bundle.checksums import AGAIN, read_sums, verify
 from fieldmark.bundle.consistency import problems
 from fieldmark.bundle.layout import GRAPH, MANIFEST, SUMS
-from fieldmark.bundle.schema import SCHEMA, Manifest
+from fieldmark.bundle.schema import READABLE, SCHEMA, Manifest
 from fieldmark.bundle.writing import previous_of
 from fieldmark.errors import BundleError
 
@@ -92,7 +92,7 @@ def _refuse_what_is_no_bundle(folder: Path) -> None:
 
 
 def _refuse_another_schema(schema: int, where: Path) -> None:
-    if schema == SCHEMA:
+    if schema in READABLE:
         return
     age, do = (
         ("newer", "update this one: pip install -U fieldmark")
@@ -101,7 +101,7 @@ def _refuse_another_schema(schema: int, where: Path) -> None:
     )
     raise BundleError(
         f"the bundle was made by {'a' if age == 'newer' else 'an'} {age} Fieldmark: "
-        f"schema {schema}, and this version reads schema {SCHEMA}",
+        f"schema {schema}, and this version reads schema {READABLE[0]} to {SCHEMA}",
         where=f"{where}, field $.schema",
         do=do,
     )

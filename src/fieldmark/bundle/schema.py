@@ -11,15 +11,19 @@ import msgspec
 
 from fieldmark.data.geometry import Geometry
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, SCHEMA)  # 1: no slopes and intercepts
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How logits become an answer. single: softmax(logits / temperature), the largest wins. multi:
-    sigmoid(logits / temperature), each label whose probability reaches its threshold."""
+    sigmoid(slope * logits / temperature + intercept), each label whose probability reaches its threshold."""
 
     temperature: float = 1.0
-    thresholds: tuple[float, ...] | None = None  # multi only, one a class
+    # multi only, one a class
+    slopes: tuple[float, ...] | None = None
+    intercepts: tuple[float, ...] | None = None
+    thresholds: tuple[float, ...] | None = None
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -57,7 +57,7 @@ def command(
 
     DATA is a folder with one folder a class; a folder with train, validation and test folders of those; or a
     manifest (.csv, .jsonl, .parquet) with the columns file and label (or labels, as in cat|dog) and, if you have
-    them, split and group.
+    them, split, group, and unknown: labels that nobody looked for.
     """
     recipe = merged_recipe(recipe_file, flags)
     with showing_progress() as progress:

@@ -63,7 +63,7 @@ def _same_images(
     """The rows that all could read, and what each said of those, in the classes of the first."""
     rows = _left(test, {row for _, failures in asked for row in failures})
     first = classifiers[0].bundle.manifest
-    targets = targets_by_name(test, first)[rows]
+    targets = targets_by_name(test, first)[0][rows]
     seen = []
     for classifier, (said, failures) in zip(classifiers, asked):
         manifest = classifier.bundle.manifest

@@ -49,7 +49,7 @@ def fit(
             "no image of the validation part can be read", where=str(validation.root), do="mend or replace them"
         )
     manifest = next(iter(voices.values())).classifier.bundle.manifest
-    targets = targets_by_name(readable, manifest)
+    targets, _ = targets_by_name(readable, manifest)
     # A world whose classes are alike is what they answer for, if they do, and so what they are judged in.
     even = manifest.recipe.get("prior") == "even" and manifest.task == "single"
     weights = alike(targets) if even else np.ones(len(targets))

@@ -15,7 +15,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import compose, helper, numpy_helper
 
+from fieldmark.bundle.schema import Decision
 from fieldmark.data.geometry import Geometry, resampling
+from fieldmark.inference.deciding import calibrated
 
 Nodes = tuple[onnx.NodeProto, ...]
 Constants = tuple[onnx.TensorProto, ...]
@@ -34,13 +36,13 @@ class Fragment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A bundle's graph, and what stands between it and the others. Square pixels of `side_px` become its own by
-    `inner`; its logits, over `temperature`, are calibrated; `order` int64 [C] says where each class is among its own.
+    `inner`; `decision` calibrates its logits; `order` int64 [C] says where each class is among its own.
     """
 
     model: onnx.ModelProto
     side_px: int
     inner: Geometry
-    temperature: float
+    decision: Decision
     order: NDArray[np.int64]
 
     def fragment(self, prefix: str, pixels: str = "pixels") -> Fragment:
@@ -51,11 +53,16 @@ class Member:
         nodes, constants = self._as_own_pixels(prefix, pixels)
         steps = (
             helper.make_node("Gather", [f"{prefix}logits", f"{prefix}order"], [f"{prefix}ordered"], axis=1),
-            helper.make_node("Div", [f"{prefix}ordered", f"{prefix}temperature"], [f"{prefix}calibrated"]),
+            helper.make_node("Mul", [f"{prefix}ordered", f"{prefix}slopes"], [f"{prefix}scaled"]),
+            helper.make_node("Add", [f"{prefix}scaled", f"{prefix}intercepts"], [f"{prefix}calibrated"]),
         )
+        own_classes = np.zeros((1, len(self.order)))
+        intercepts = calibrated(own_classes, self.decision)
+        slopes = calibrated(own_classes + 1.0, self.decision) - intercepts
         held = (
             constant(f"{prefix}order", self.order),
-            constant(f"{prefix}temperature", np.float32(self.temperature)),
+            constant(f"{prefix}slopes", slopes[:, self.order].astype(np.float32)),
+            constant(f"{prefix}intercepts", intercepts[:, self.order].astype(np.float32)),
         )
         return Fragment(
             nodes=(*nodes, *own.node, *steps),

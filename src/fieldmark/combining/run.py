@@ -145,7 +145,7 @@ def _write_graph(
             model=onnx.load(voice.classifier.bundle.graph),
             side_px=geometry.size_px,
             inner=voice.inner,
-            temperature=voice.classifier.bundle.manifest.decision.temperature,
+            decision=voice.classifier.bundle.manifest.decision,
             order=voice.order,
         )
         for voice in voices.values()

@@ -14,6 +14,7 @@ from fieldmark.data.picture import Unreadable
 
 Task = Literal["single", "multi"]
 SPLITS = ("train", "validation", "test")
+UNKNOWN = -1  # as scikit-learn marks what is not labelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class Dataset:
     `files`     object (str): path relative to `root`, with forward slashes
     `content`   object (str): sha256 of the file's bytes, in hex; equal for byte-identical files
     `sizes_px`  int32 [N, 2]: width and height as a person sees them (after EXIF orientation)
-    `targets`   single: int64 [N], index into `classes`; multi: uint8 [N, C], 1 = has the label
+    `targets`   single: int64 [N], index into `classes`; multi: int8 [N, C], 1 = has the label, 0 = has it not,
+                UNKNOWN (-1) = nobody looked
     `split`     object (str): "train", "validation", "test", or "" where none was given
     `group`     object (str): rows of one group never stand on two sides of a split; "" = a group of its own
     `metadata`  any other columns, object (str)
@@ -71,6 +73,13 @@ class Dataset:
             group=self.group[which],
             metadata={name: column[which] for name, column in self.metadata.items()},
         )
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """int64 [C]: how many images have each class."""
+        if self.task == "single":
+            return np.bincount(self.targets, minlength=len(self.classes))
+        return np.asarray((self.targets == 1).sum(axis=0), dtype=np.int64)
 
     def part(self, split: str) -> Dataset:
         """The rows of one split."""

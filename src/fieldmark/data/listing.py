@@ -16,13 +16,16 @@ SPLIT_WORDS = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+EVERY_OTHER = "*"
 _DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Columns of equal length. `files` are relative to `root` with forward slashes; a row of a single-label task has
-    exactly one label; `split` is one of SPLITS or ""; `group` "" is a group of its own."""
+    exactly one label; `split` is one of SPLITS or ""; `group` "" is a group of its own. `unknown` (multi; empty where
+    all is known) names labels that nobody looked for in the image; EVERY_OTHER stands for all that it does not have.
+    """
 
     root: Path
     task: Task
@@ -30,6 +33,7 @@ class Listing:
     labels: Sequence[tuple[str, ...]]
     split: Sequence[str]
     group: Sequence[str]
+    unknown: Sequence[tuple[str, ...]] = ()
     metadata: dict[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

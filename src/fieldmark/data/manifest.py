@@ -1,8 +1,10 @@
 """Rows of a manifest, whatever file they came from, checked and made a listing.
 
 Columns: `file`; `label` (one each) or `labels` (any number, separated by "|"; none of them is allowed); optional
-`split` and `group`; any others are kept as metadata. Images lie in the manifest's folder or under it, unless a root
-is given; a manifest is somebody else's document, so no path in it leaves that root, by "..", "/" or a link.
+`split` and `group`; any others are kept as metadata. Beside `labels` optional `unknown`: labels that nobody looked
+for in this image, neither present nor absent ("*": all but its own). Images lie in the manifest's folder or under it,
+unless a root is given; a manifest is somebody else's document, so no path in it leaves that root, by "..", "/" or a
+link.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fieldmark.data.dataset import Dataset
+from fieldmark.data.fingerprint import label_names, unknown_names
 from fieldmark.data.listing import SPLIT_WORDS, Listing, nfc, shown
 from fieldmark.errors import DataError
 from fieldmark.table import unknown_name
 
-FIELDS = ("file", "label", "labels", "split", "group")
+FIELDS = ("file", "label", "labels", "unknown", "split", "group")
+LISTS = ("labels", "unknown")  # fields whose cells name any number of labels
 SEPARATOR = "|"
 _LABELS = frozenset({"label", "labels"})
 Cell = str | tuple[str, ...]  # a tuple in a `labels` column whose format has lists
@@ -42,14 +46,16 @@ def listing(sheet: Sheet, columns: Mapping[str, str], root: Path | None) -> List
     files = _files(sheet, fields["file"], base)
     multi = "labels" in fields
     labels = _labels(sheet, fields["labels" if multi else "label"], multi)
+    unknown = _unknown(sheet, fields.get("unknown"), labels, multi)
     split = _splits(sheet, fields.get("split"))
     group = [str(cell) for cell in fields.get("group", [""] * len(files))]
-    keep, notes = _once_each(sheet, list(zip(files, labels, split, group)))
+    keep, notes = _once_each(sheet, list(zip(files, labels, unknown, split, group)))
     return Listing(
         root=base,
         task="multi" if multi else "single",
         files=[files[row] for row in keep],
         labels=[labels[row] for row in keep],
+        unknown=[unknown[row] for row in keep] if any(unknown) else (),
         split=[split[row] for row in keep],
         group=[group[row] for row in keep],
         metadata={name: [_text(column[row]) for row in keep] for name, column in metadata.items()},
@@ -88,8 +94,12 @@ def columns_of(dataset: Dataset) -> dict[str, list[Cell]]:
     if dataset.task == "single":
         columns["label"] = [dataset.classes[target] for target in dataset.targets]
     else:
-        columns["labels"] = [tuple(dataset.classes[c] for c in row.nonzero()[0]) for row in dataset.targets]
-    optional = {"split": list(dataset.split), "group": list(dataset.group)}
+        columns["labels"] = [*label_names(dataset)]
+    optional: dict[str, list[Cell]] = {
+        "unknown": [*unknown_names(dataset)],
+        "split": list(dataset.split),
+        "group": list(dataset.group),
+    }
     columns |= {name: column for name, column in optional.items() if any(column)}
     return columns | {name: list(column) for name, column in dataset.metadata.items()}
 
@@ -212,6 +222,23 @@ def _one_label(sheet: Sheet, cell: Cell, place: str) -> tuple[str, ...]:
     return (nfc(cell.strip()),)
 
 
+def _unknown(
+    sheet: Sheet, cells: Sequence[Cell] | None, labels: Sequence[tuple[str, ...]], multi: bool
+) -> list[tuple[str, ...]]:
+    names = [_label_set(cell) for cell in cells or [""] * len(labels)]
+    for found, own, place in zip(names, labels, sheet.places):
+        if found and not multi:
+            what = "names labels that nobody looked for, and with one label an image there are none"
+            do = (
+                "name the column 'labels' where an image may have several, or rename 'unknown' to keep it as metadata"
+            )
+            raise _bad_cell(sheet, place, "unknown", what, do)
+        if both := sorted(set(found) & set(own)):
+            what = f"holds {shown(both)}, which this image is said to have"
+            raise _bad_cell(sheet, place, "unknown", what, "leave a label in one of the two cells")
+    return names
+
+
 def _splits(sheet: Sheet, cells: Sequence[Cell] | None) -> list[str]:
     parts = []
     for cell, place in zip([""] * len(sheet.places) if cells is None else cells, sheet.places):
@@ -224,7 +251,7 @@ def _splits(sheet: Sheet, cells: Sequence[Cell] | None) -> list[str]:
 
 
 def _once_each(
-    sheet: Sheet, rows: Sequence[tuple[str, tuple[str, ...], str, str]]
+    sheet: Sheet, rows: Sequence[tuple[str, tuple[str, ...], tuple[str, ...], str, str]]
 ) -> tuple[list[int], tuple[str, ...]]:
     first: dict[str, int] = {}
     keep = []
@@ -233,7 +260,7 @@ def _once_each(
         if earlier == row:
             keep.append(row)
         elif list(rows[earlier][1:]) != says:
-            what = f"{file} is in twice and the rows differ in label, split or group"
+            what = f"{file} is in twice and the rows differ in what they say of it"
             where = f"{sheet.path}, {sheet.places[earlier]} and {sheet.places[row]}"
             raise DataError(
                 what, where=where, do="keep the row that is right; several labels go into one 'labels' cell"

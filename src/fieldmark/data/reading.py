@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.cores import available_cores
-from fieldmark.data.dataset import Dataset, Skipped
+from fieldmark.data.dataset import UNKNOWN, Dataset, Skipped
 from fieldmark.data.decoding import header
 from fieldmark.data.formats.row import FORMATS
-from fieldmark.data.listing import Listing, natural, shown
+from fieldmark.data.listing import EVERY_OTHER, Listing, natural, shown
 from fieldmark.data.loading import read_bytes
 from fieldmark.data.picture import Limits, Unreadable
 from fieldmark.errors import DataError
@@ -114,15 +114,16 @@ def _dataset(listing: Listing, seen: Sequence[_Seen | Unreadable], skipped: tupl
     good = [(row, found) for row, found in enumerate(seen) if isinstance(found, _Seen)]
     rows = [row for row, _ in good]
     labels = [listing.labels[row] for row in rows]
-    classes = tuple(sorted({name for names in labels for name in names}, key=natural))
-    lost = sorted({name for names in listing.labels for name in names} - set(classes), key=natural)
+    unknown = [listing.unknown[row] for row in rows] if listing.unknown else [()] * len(rows)
+    classes = tuple(sorted(_named(labels, unknown), key=natural))
+    lost = sorted(_named(listing.labels, listing.unknown) - set(classes), key=natural)
     gone = (f"no image of these classes could be read, so they are no classes: {shown(lost)}",) if lost else ()
-    return Dataset(
+    whole = Dataset(
         root=listing.root,
         files=_column(listing.files, rows),
         content=_objects([found.content for _, found in good]),
         sizes_px=np.array([found.size_px for _, found in good], dtype=np.int32).reshape(-1, 2),
-        targets=_targets(labels, classes, multi=listing.task == "multi"),
+        targets=_targets(labels, unknown, classes) if listing.task == "multi" else _indices(labels, classes),
         split=_column(listing.split, rows),
         group=_column(listing.group, rows),
         classes=classes,
@@ -131,6 +132,15 @@ def _dataset(listing: Listing, seen: Sequence[_Seen | Unreadable], skipped: tupl
         skipped=skipped,
         notes=listing.notes + gone + _contradictions(listing, good),
     )
+    return _of_which_something_is_known(whole) if any(unknown) else whole
+
+
+def _of_which_something_is_known(dataset: Dataset) -> Dataset:
+    blank = (dataset.targets == UNKNOWN).all(axis=1)
+    if not blank.any():
+        return dataset
+    note = f"nothing is known of {blank.sum():,} images, so they were left out: {shown(list(dataset.files[blank]))}"
+    return replace(dataset.rows(~blank), notes=(*dataset.notes, note))
 
 
 def _contradictions(listing: Listing, good: Sequence[tuple[int, _Seen]]) -> tuple[str, ...]:
@@ -143,12 +153,24 @@ def _contradictions(listing: Listing, good: Sequence[tuple[int, _Seen]]) -> tupl
     return (f"byte-identical images with different labels: {len(pairs):,} ({shown(pairs)})",) if pairs else ()
 
 
-def _targets(labels: Sequence[tuple[str, ...]], classes: tuple[str, ...], *, multi: bool) -> NDArray[np.generic]:
+def _named(labels: Sequence[tuple[str, ...]], unknown: Sequence[tuple[str, ...]]) -> set[str]:
+    said, unsaid = ({name for names in cells for name in names} for cells in (labels, unknown))
+    return said | unsaid - {EVERY_OTHER}
+
+
+def _indices(labels: Sequence[tuple[str, ...]], classes: tuple[str, ...]) -> NDArray[np.int64]:
     index = {name: at for at, name in enumerate(classes)}
-    if not multi:
-        return np.array([index[name] for (name,) in labels], dtype=np.int64)
-    targets = np.zeros((len(labels), len(classes)), dtype=np.uint8)
-    for row, names in enumerate(labels):
+    return np.array([index[name] for (name,) in labels], dtype=np.int64)
+
+
+def _targets(
+    labels: Sequence[tuple[str, ...]], unknown: Sequence[tuple[str, ...]], classes: tuple[str, ...]
+) -> NDArray[np.int8]:
+    index = {name: at for at, name in enumerate(classes)}
+    targets = np.zeros((len(labels), len(classes)), dtype=np.int8)
+    for row, (names, unsaid) in enumerate(zip(labels, unknown)):
+        targets[row] = UNKNOWN if EVERY_OTHER in unsaid else 0
+        targets[row, [index[name] for name in unsaid if name != EVERY_OTHER]] = UNKNOWN
         targets[row, [index[name] for name in names]] = 1
     return targets
 
@@ -173,20 +195,13 @@ def _unreadable(path: Path, skipped: Sequence[Skipped], total: int) -> DataError
 
 
 def _refuse_labels_never_trained(dataset: Dataset, path: Path) -> None:
-    if not (dataset.split == "train").any():
-        return
-    known = _counts(dataset, (dataset.split == "train") | (dataset.split == "")) > 0
+    if dataset.task == "multi" or not (dataset.split == "train").any():
+        return  # of several labels, one that training never saw takes no image with it: `divide` leaves it out
+    known = dataset.rows((dataset.split == "train") | (dataset.split == "")).counts > 0
     for part in ("validation", "test"):
-        counts = _counts(dataset, dataset.split == part)
+        counts = dataset.part(part).counts
         strangers = [f"{dataset.classes[at]} ({counts[at]})" for at in np.flatnonzero((counts > 0) & ~known)]
         if strangers:
             what = f"{part} has labels that training never saw, with so many images: {shown(strangers, 10)}"
             do = "add training images of them, or take them out; look for a class that is spelt in two ways"
             raise DataError(what, where=str(path), do=do)
-
-
-def _counts(dataset: Dataset, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
-    targets = dataset.targets[rows]
-    if dataset.task == "single":
-        return np.bincount(targets, minlength=len(dataset.classes))
-    return np.asarray(targets.sum(axis=0), dtype=np.int64)

@@ -127,7 +127,7 @@ def _small(
 
 def _groups_a_class(dataset: Dataset, rows: NDArray[np.bool_], ids: NDArray[np.int64], need: int) -> dict[str, int]:
     chosen, chosen_ids = dataset.targets[rows], ids[rows]
-    image, label = (np.arange(len(chosen)), chosen) if dataset.task == "single" else chosen.nonzero()
+    image, label = (np.arange(len(chosen)), chosen) if dataset.task == "single" else (chosen == 1).nonzero()
     held = np.unique(np.stack([label, chosen_ids[image]]), axis=1)[0]  # each pair of label and group once
     counts = np.bincount(held, minlength=len(dataset.classes)).tolist()
     return {name: count for name, count in zip(dataset.classes, counts) if 0 < count < need}
@@ -137,7 +137,7 @@ def _has_any(dataset: Dataset, names: dict[str, int]) -> NDArray[np.bool_]:
     wanted = [at for at, name in enumerate(dataset.classes) if name in names]
     single = dataset.task == "single"
     return np.asarray(
-        np.isin(dataset.targets, wanted) if single else dataset.targets[:, wanted].any(axis=1), dtype=bool
+        np.isin(dataset.targets, wanted) if single else (dataset.targets[:, wanted] == 1).any(axis=1), dtype=bool
     )
 
 
@@ -163,9 +163,8 @@ def _share_out(
     none = len(dataset.classes)
     for row in chosen:
         at = number[int(ids[row])]
-        labels = (
-            [int(dataset.targets[row])] if dataset.task == "single" else np.flatnonzero(dataset.targets[row]).tolist()
-        )
+        one = dataset.task == "single"
+        labels = [int(dataset.targets[row])] if one else np.flatnonzero(dataset.targets[row] == 1).tolist()
         for label in labels or [none]:
             counts[at][label] = counts[at].get(label, 0) + 1
         sizes[at] += 1

@@ -17,6 +17,7 @@ from fieldmark.encoders.tensors import read_tensors
 from fieldmark.errors import WeightsError
 
 FOLDER_VARIABLE = "FIELDMARK_WEIGHTS"
+COLOURS = 3
 _NOT_STATED = "not stated"
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 # What a bundle's own weights.safetensors puts before the names, so that a classifier can be trained further.
@@ -133,15 +134,38 @@ def _load(encoder: Encoder, tensors: dict[str, Tensor], path: Path) -> tuple[str
     for name, own in wanted.items():
         if name not in tensors and not name.endswith("num_batches_tracked"):
             raise _misfit(f"tensor {name!r} is missing from the file", path)
-        if name in tensors and tensors[name].shape != own.shape:
-            shapes = f"{list(tensors[name].shape)} in the file and {list(own.shape)} in the network"
-            raise _misfit(f"tensor {name!r} is {shapes}", path)
+        if name in tensors:
+            _refuse_what_does_not_fit(name, tensors[name], own, path)
     dropped = [name for name in tensors if name not in wanted]
     for name in dropped:
         if name.partition(".")[0] not in _CLASSIFIERS:
             raise _misfit(f"tensor {name!r} of the file has no place in the network", path)
     network.load_state_dict({**wanted, **{name: tensors[name] for name in wanted if name in tensors}})
     return tuple(sorted(dropped))
+
+
+def _refuse_what_does_not_fit(name: str, tensor: Tensor, own: Tensor, path: Path) -> None:
+    if tensor.shape != own.shape:
+        theirs, ours = list(tensor.shape), list(own.shape)
+        if tensor.ndim == own.ndim == 4 and ours[1] == COLOURS and [theirs[0], *theirs[2:]] == [ours[0], *ours[2:]]:
+            raise _of_other_colours(name, theirs[1], path)
+        shapes = f"{theirs} in the file and {ours} in the network"
+        raise _misfit(f"tensor {name!r} is {shapes}", path)
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise WeightsError(
+            f"the weights are spoilt: tensor {name!r} holds values that are no numbers (NaN or infinity)",
+            where=str(path),
+            do="take the file from its source again; if it is your own, from before that training ran away",
+        )
+
+
+def _of_other_colours(name: str, channels: int, path: Path) -> WeightsError:
+    kind = "grey images" if channels == 1 else f"images of {channels} channels"
+    return WeightsError(
+        f"the weights were made for {kind}, and Fieldmark's networks see red, green and blue",
+        where=f"{path}, tensor {name!r} ({channels} channels in, not {COLOURS})",
+        do="give weights made for colour images (grey pictures work with them), or start with --weights none",
+    )
 
 
 def _misfit(what: str, path: Path) -> WeightsError:

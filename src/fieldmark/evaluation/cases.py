@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.evaluation.evaluation import Case
+from fieldmark.measures.labels import wrong_pairs
 from fieldmark.measures.outcomes import Floats, Outcomes
 
 MOST_CASES = 24
@@ -38,10 +39,11 @@ def _doubt(seen: Outcomes) -> tuple[NDArray[np.bool_], Floats, NDArray[Any]]:
     if seen.task == "single":
         said = np.take_along_axis(seen.probabilities, seen.answers[:, None], axis=1)[:, 0]
         return seen.answers != seen.targets, 1 - said, seen.answers
-    differs = seen.answers != seen.targets
-    wrong = differs.any(axis=1)
+    differs = wrong_pairs(seen)
+    wrong = np.asarray(differs.any(axis=1))
     # With thresholds other than 0.5 a right label may be further from the truth than a wrong one.
-    off = np.where(differs | ~wrong[:, None], np.abs(seen.probabilities - seen.targets), -1.0)
+    counts = differs | ~wrong[:, None] if seen.known is None else differs | (~wrong[:, None] & seen.known)
+    off = np.where(counts, np.abs(seen.probabilities - seen.targets), -1.0)
     return wrong, off.max(axis=1), off.argmax(axis=1)
 
 
@@ -54,6 +56,7 @@ def _cases(
             truth=_names(seen.targets[row], classes),
             answer=_names(seen.answers[row], classes),
             probability=float(seen.probabilities[row, label[row]]),
+            label=classes[label[row]] if seen.task == "multi" else "",
         )
         for row in rows[:MOST_CASES].tolist()
     )

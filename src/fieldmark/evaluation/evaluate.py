@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.bundle.schema import Manifest
-from fieldmark.data.dataset import SPLITS, Dataset
+from fieldmark.data.dataset import SPLITS, UNKNOWN, Dataset
 from fieldmark.data.listing import shown
 from fieldmark.data.reading import read
 from fieldmark.errors import DataError
@@ -36,7 +36,8 @@ def evaluate(
     `part` names the split to measure; left out, it is the test part, or every image where the data has none (the
     notes say so). Classes are matched by name, whatever their order; classes of the bundle that the data lacks are
     `absent`. Images that cannot be read are `skipped`. DataError where no image is left to measure, where the data
-    has classes that the bundle does not know, or has several labels an image and the bundle one (or the reverse).
+    has classes that the bundle does not know (of several labels an image: none that it knows), or has several labels
+    an image and the bundle one (or the reverse).
     """
     dataset = data if isinstance(data, Dataset) else read(data, progress=progress)
     model = classifier if isinstance(classifier, Classifier) else load(classifier)
@@ -55,8 +56,9 @@ def judge(
     notes: tuple[str, ...] = (),
 ) -> Evaluation:
     """What `ask` brought from a bundle with this manifest, measured."""
+    targets, unjudged = targets_by_name(chosen, manifest)
     return summarise(
-        np.delete(targets_by_name(chosen, manifest), list(failed), axis=0),
+        np.delete(targets, list(failed), axis=0),
         probabilities,
         task=manifest.task,
         classes=manifest.classes,
@@ -64,7 +66,7 @@ def judge(
         files=np.delete(chosen.files, list(failed)).tolist(),
         part=part,
         skipped=_skipped(chosen, failed),
-        notes=(*chosen.notes, *notes),
+        notes=(*chosen.notes, *notes, *unjudged),
     )
 
 
@@ -87,8 +89,9 @@ def _choose(dataset: Dataset, part: Part | None) -> tuple[Dataset, Part, tuple[s
     return chosen, wanted, note if wanted == "train" else ()
 
 
-def targets_by_name(chosen: Dataset, manifest: Manifest) -> NDArray[Any]:
-    """The targets of `chosen` in the bundle's order of classes. DataError for classes that it does not know."""
+def targets_by_name(chosen: Dataset, manifest: Manifest) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The targets of `chosen` in the bundle's order of classes, and what should be said of them. DataError for
+    classes that it does not know."""
     classes, task = manifest.classes, manifest.task
     if chosen.task != task:
         kinds = {"single": "one label an image", "multi": "several labels an image"}
@@ -98,8 +101,9 @@ def targets_by_name(chosen: Dataset, manifest: Manifest) -> NDArray[Any]:
             do="measure it on data of its own kind (a manifest's column is `label` for one, `labels` for several)",
         )
     at = {name: index for index, name in enumerate(classes)}
-    occurs = np.unique(chosen.targets) if task == "single" else np.flatnonzero(chosen.targets.any(axis=0))
-    if unknown := [chosen.classes[index] for index in occurs if chosen.classes[index] not in at]:
+    occurs = np.flatnonzero(chosen.counts)
+    unknown = [chosen.classes[index] for index in occurs if chosen.classes[index] not in at]
+    if unknown and (task == "single" or len(unknown) == len(occurs)):
         raise DataError(
             f"the bundle does not know these classes: {shown(unknown, 10)}",
             where=str(chosen.root),
@@ -107,10 +111,13 @@ def targets_by_name(chosen: Dataset, manifest: Manifest) -> NDArray[Any]:
         )
     index = np.array([at.get(name, -1) for name in chosen.classes], dtype=np.int64)
     if task == "single":
-        return np.asarray(index[chosen.targets])
-    targets = np.zeros((len(chosen), len(classes)), dtype=np.uint8)
-    targets[:, index[occurs]] = chosen.targets[:, occurs]
-    return targets
+        return np.asarray(index[chosen.targets]), ()
+    # Where an image was looked at for nothing but what it has, that holds for classes the data never names, too.
+    glanced_at = (chosen.targets != 0).all(axis=1) & (chosen.targets == UNKNOWN).any(axis=1)
+    targets = np.where(glanced_at, UNKNOWN, 0).astype(np.int8)[:, None].repeat(len(classes), axis=1)
+    shared = index >= 0
+    targets[:, index[shared]] = chosen.targets[:, shared]
+    return targets, (f"not judged, since the bundle does not know them: {shown(unknown, 10)}",) if unknown else ()
 
 
 def ask(model: Classifier, chosen: Dataset, progress: Progress) -> tuple[Floats, dict[int, Failure]]:

@@ -35,7 +35,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     file: str
     truth: tuple[str, ...]
     answer: tuple[str, ...]
-    probability: float  # of the answer (single) or of the label that was most wrong (multi)
+    probability: float  # of the answer (single), or of `label` (multi)
+    label: str = ""  # multi: the one that was most wrong, or of an answer that is right the least certain one
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

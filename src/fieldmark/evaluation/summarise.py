@@ -37,8 +37,8 @@ def summarise(
 ) -> Evaluation:
     """Everything there is to say of N images.
 
-    `targets` int64 [N] (single) or 0/1 [N, C] (multi); `probabilities` [N, C] in the order of `classes`, calibrated;
-    `thresholds` multi only, one a class or [N, C], 0.5 unless given; `files` N names; `seed` draws the
+    `targets` int64 [N] (single) or 0, 1 or UNKNOWN [N, C] (multi); `probabilities` [N, C] in the order of `classes`,
+    calibrated; `thresholds` multi only, one a class or [N, C], 0.5 unless given; `files` N names; `seed` draws the
     bootstrap's resamples.
     DataError where N is 0; ValueError where shapes disagree.
     """
@@ -64,7 +64,7 @@ def summarise(
         mistakes=mistakes(seen, classes, files),
         hits=hits(seen, classes, files),
         skipped=skipped,
-        notes=(*notes, *_remarks(classes, truly, answered, estimates.resamples, seed)),
+        notes=(*notes, *_unknown(seen), *_remarks(classes, truly, answered, estimates.resamples, seed)),
     )
 
 
@@ -73,8 +73,9 @@ def _confusion(seen: Outcomes) -> tuple[Counts, Counts, Counts]:
     of = once(seen)
     truly, answered, rightly = (counts[:, 0].astype(np.int64) for counts in (of.truly, of.answered, of.rightly))
     if seen.task == "multi":
+        judged = np.broadcast_to(of.judged[:, 0].astype(np.int64), truly.shape)
         either = truly + answered - rightly
-        return np.stack([len(seen) - either, answered - rightly, truly - rightly, rightly], 1), truly, answered
+        return np.stack([judged - either, answered - rightly, truly - rightly, rightly], 1), truly, answered
     cells = np.bincount(seen.targets * seen.classes + seen.answers, minlength=seen.classes**2)
     return cells.reshape(seen.classes, seen.classes), truly, answered
 
@@ -95,7 +96,8 @@ def _per_class(
 
 def _reliability(seen: Outcomes) -> tuple[ReliabilityBin, ...]:
     """The bins that hold a probability; n of `came_true` counts images (single) or image x class pairs (multi)."""
-    said, true = stated(seen)[0].ravel(), stated(seen)[1].ravel()
+    said, true, known = stated(seen)
+    said, true = said[known], true[known]
     bins = in_bin(said)
     return tuple(
         ReliabilityBin(
@@ -106,6 +108,13 @@ def _reliability(seen: Outcomes) -> tuple[ReliabilityBin, ...]:
         )
         for at in np.unique(bins).tolist()
     )
+
+
+def _unknown(seen: Outcomes) -> tuple[str, ...]:
+    if seen.known is None:
+        return ()
+    share = 1 - seen.known.mean()
+    return (f"nobody looked for {share:.0%} of the labels (image by image); they count neither for nor against it",)
 
 
 def _remarks(classes: tuple[str, ...], truly: Counts, answered: Counts, resamples: int, seed: int) -> tuple[str, ...]:

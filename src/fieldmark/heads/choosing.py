@@ -125,14 +125,16 @@ def inner_folds(data: Labelled, count: int, seed: int) -> NDArray[np.int64]:
 
 def _log_loss(data: Labelled, logits: NDArray[np.float64]) -> float:
     if data.task == "multi":
-        return float(np.logaddexp(0, -_signs(data) * logits).mean())
+        signs = _signs(data)
+        return float(np.logaddexp(0, -signs * logits)[signs != 0].mean())
     top = logits.max(axis=1, keepdims=True)
     total = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
     return float((total - logits[np.arange(len(logits)), data.targets]).mean())
 
 
 def _squared_hinge(data: Labelled, logits: NDArray[np.float64]) -> float:
-    return float(np.square(np.maximum(0, 1 - _signs(data) * logits)).mean())
+    signs = _signs(data)
+    return float(np.square(np.maximum(0, 1 - signs * logits))[signs != 0].mean())
 
 
 def _mistakes(data: Labelled, logits: NDArray[np.float64]) -> float:
@@ -167,9 +169,9 @@ def _rarest_class(truth: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArra
     classes = truth.shape[1]
     # Of classes equally rare, the order of their columns as numbers decides, which is not that of the classes.
     _, rank = np.unique(truth.T, axis=0, return_inverse=True)
-    count = truth.sum(axis=0) + rank / (classes + 1)
-    rarity = np.where(truth > 0, count, np.inf)
-    label = np.where(truth.any(axis=1), rarity.argmin(axis=1), classes)
+    count = (truth == 1).sum(axis=0) + rank / (classes + 1)
+    rarity = np.where(truth == 1, count, np.inf)
+    label = np.where((truth == 1).any(axis=1), rarity.argmin(axis=1), classes)
     return label.astype(np.int64), rarity.min(axis=1)
 
 

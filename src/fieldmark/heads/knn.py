@@ -26,24 +26,29 @@ _DOUBT = 0.5  # votes of nobody, shared by all classes, so that no probability i
 
 
 class Neighbours(nn.Module):
-    """Embedding [N, D] -> logarithm of the share of votes, [N, C] (multi: log-odds)."""
+    """Embedding [N, D] -> logarithm of the share of votes, [N, C] (multi: log-odds, of those looked at)."""
 
     stored: Tensor
     truth: Tensor
+    known: Tensor
 
     def __init__(self, data: Labelled, k: int) -> None:
         super().__init__()
         self.k = min(k, len(data.targets))
         self.single = data.task == "single"
         self.register_buffer("stored", F.normalize(torch.from_numpy(data.embedding)).T.contiguous())
-        self.register_buffer("truth", torch.from_numpy(one_hot(data)))
+        truth = one_hot(data)
+        self.register_buffer("truth", torch.from_numpy((truth == 1).astype(np.float32)))
+        if not self.single:
+            self.register_buffer("known", torch.from_numpy((truth != 0.5).astype(np.float32)))
 
     def forward(self, embedding: Tensor) -> Tensor:
         similarity, index = (F.normalize(embedding) @ self.stored).topk(self.k, dim=1)
         vote = 1 / (1 - similarity).clamp_min(_NEAREST)
-        share = (vote / vote.sum(dim=1, keepdim=True)).unsqueeze(1) @ self.truth[index]
+        votes = self.k * (vote / vote.sum(dim=1, keepdim=True)).unsqueeze(1)
         count = self.truth.shape[1] if self.single else 2
-        yes = (share.squeeze(1) * self.k + _DOUBT / count) / (self.k + _DOUBT)
+        asked = self.k if self.single else (votes @ self.known[index]).squeeze(1)
+        yes = ((votes @ self.truth[index]).squeeze(1) + _DOUBT / count) / (asked + _DOUBT)
         return yes.log() if self.single else yes.log() - (1 - yes).log()
 
 
@@ -84,6 +89,7 @@ ROW = HeadRow(
     reference="Cover & Hart, Nearest Neighbor Pattern Classification, IEEE Trans. Information Theory 1967",
     fit=fit,
     one_image_class="may be lost",
+    leaves_out_unknown=True,
     discrete=True,
     library=_library,
 )

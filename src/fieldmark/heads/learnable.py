@@ -14,15 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fieldmark.data.dataset import UNKNOWN
 from fieldmark.heads.row import Labelled
 
 _BELOW = 5.0  # logits under the least likely class that was seen: finite, and never the answer
 
 
 def one_hot(data: Labelled) -> NDArray[np.float32]:
-    """Targets of either task as 0 and 1, [N, C]."""
+    """Targets of either task as 0 and 1, [N, C]; 0.5 where nobody looked: of a margin the sign is then 0, so that a
+    loss of margins is constant there and pulls nowhere."""
     if data.task == "multi":
-        return np.asarray(data.targets, dtype=np.float32)
+        return np.where(data.targets == UNKNOWN, 0.5, data.targets).astype(np.float32)
     return np.asarray(np.eye(data.classes, dtype=np.float32)[data.targets])
 
 
@@ -33,8 +35,9 @@ def rows(data: Labelled, which: NDArray[np.bool_] | NDArray[np.int64]) -> Labell
 
 def learnable(data: Labelled) -> tuple[Labelled, Callable[[nn.Module], nn.Module]]:
     """The data with only the classes that can be learnt, and how a head for these becomes a head for all."""
-    count = one_hot(data).sum(axis=0)
-    taught = count > 0 if data.task == "single" else (count > 0) & (count < len(data.targets))
+    truth = one_hot(data)
+    count, looked_at = (truth == 1).sum(axis=0), (truth != 0.5).sum(axis=0)
+    taught = count > 0 if data.task == "single" else (count > 0) & (count < looked_at)
     columns = np.flatnonzero(taught)
     if len(columns) == data.classes:
         return data, _unchanged
@@ -42,7 +45,7 @@ def learnable(data: Labelled) -> tuple[Labelled, Callable[[nn.Module], nn.Module
         part = replace(data, targets=np.searchsorted(columns, data.targets), classes=len(columns))
         return part, lambda module: _Seen(module, columns, data.classes)
     part = replace(data, targets=data.targets[:, columns], classes=len(columns))
-    constant = np.log((count + 0.5) / (len(data.targets) - count + 0.5))
+    constant = np.log((count + 0.5) / (looked_at - count + 0.5))
     return part, lambda module: _Varying(module, columns, constant)
 
 

@@ -48,5 +48,6 @@ ROW = HeadRow(
     reference="Fan et al., LIBLINEAR: A Library for Large Linear Classification, JMLR 2008",
     fit=fit,
     one_image_class="learns",
+    leaves_out_unknown=True,
     library=_library,
 )

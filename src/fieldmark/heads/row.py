@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """What a head is fitted on. `embedding` float32 [N, D]; `targets` as in Dataset (int64 [N] or uint8 [N, C]);
+    """What a head is fitted on. `embedding` float32 [N, D]; `targets` as in Dataset (int64 [N] or int8 [N, C]);
     `group` int64 [N]: rows of one group stay together where the head chooses by inner folds."""
 
     embedding: NDArray[np.float32]
@@ -53,11 +53,13 @@ Library = Callable[[Labelled, Settings, int, NDArray[np.float32]], NDArray[np.fl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadRow:
-    """`one_image_class`: what becomes of a class with a single image ("learns": it can be predicted)."""
+    """`one_image_class`: what becomes of a class with a single image ("learns": it can be predicted).
+    `leaves_out_unknown`: an image may be labelled in part; what nobody looked for has no say in the fit."""
 
     reference: str
     fit: Fit
     one_image_class: Literal["learns", "may be lost"]
+    leaves_out_unknown: bool = False
     discrete: bool = False  # logits move in steps (trees, neighbours), so a probability gap may be large
     library: Library | None = None  # what the contract test holds the head against
 

@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 Matrix = NDArray[np.floating[Any]]
-Loss = Callable[[Matrix, Matrix], tuple[float, Matrix]]  # logits and 0/1 truth [N, C] -> (sum, its gradient)
+Loss = Callable[[Matrix, Matrix], tuple[float, Matrix]]  # logits and truth of `one_hot` [N, C] -> (sum, its gradient)
 
 _EXACT_BELOW = 1_000_000  # numbers in the embedding that are worth the time of double precision
 _CURVATURE = 0.1  # of a loss at the solution, roughly: it sets the pace and not the result
@@ -25,7 +25,7 @@ _FLAT = 1e-10  # of the strongest axis; along weaker ones the rows do not differ
 
 
 def fit_path(x: Matrix, truth: Matrix, loss: Loss, strengths: Sequence[float]) -> Iterator[tuple[Matrix, Matrix]]:
-    """x [N, D] (centred), truth 0/1 [N, C] -> for each C in turn weights [D, C] and bias [C], float64."""
+    """x [N, D] (centred), truth of `one_hot` [N, C] -> for each C in turn weights [D, C] and bias [C], float64."""
     exact = x.size <= _EXACT_BELOW
     kind = np.float64 if exact else np.float32
     axes, variance = _principal_axes(x)

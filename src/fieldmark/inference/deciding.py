@@ -1,4 +1,4 @@
-"""From logits to an answer: temperature, softmax or sigmoid, largest or thresholds."""
+"""From logits to an answer: calibration, softmax or sigmoid, largest or thresholds."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.bundle.schema import Decision
-from fieldmark.data.dataset import Task
+from fieldmark.data.dataset import UNKNOWN, Task
+from fieldmark.inference.platt import ENOUGH_OF_EACH, fit_platt, has_enough
 
 DEFAULT_THRESHOLD = 0.5
 COLDEST, HOTTEST = 0.01, 100.0
@@ -20,8 +22,14 @@ FEWEST_IMAGES = 10
 
 def probabilities(logits: NDArray[np.floating[Any]], decision: Decision, task: Task) -> NDArray[np.float64]:
     """float64 [N, C] from logits [N, C]; single: each row sums to 1; multi: each label has its own."""
+    right = calibrated(logits, decision)
+    return np.exp(_log_softmax(right)) if task == "single" else np.asarray(np.exp(-np.logaddexp(0.0, -right)))
+
+
+def calibrated(logits: NDArray[np.floating[Any]], decision: Decision) -> NDArray[np.float64]:
+    """float64 [N, C] from logits [N, C]: those whose softmax, or sigmoids, are the probabilities."""
     scaled = np.asarray(logits, np.float64) / decision.temperature
-    return np.exp(_log_softmax(scaled)) if task == "single" else np.exp(-np.logaddexp(0.0, -scaled))
+    return np.asarray(np.asarray(decision.slopes or 1.0) * scaled + np.asarray(decision.intercepts or 0.0))
 
 
 def labels(
@@ -41,13 +49,34 @@ def fit_decision(
     task: Task,
     weights: NDArray[np.float64] | None = None,
 ) -> Decision:
-    """Temperature and, multi, each label's threshold, from held-out images; arguments as in `fit_temperature`."""
-    decision = Decision(temperature=fit_temperature(logits, targets, task, weights))
+    """single: the temperature; multi: slope, intercept and threshold of each label. From held-out images; arguments
+    as in `fit_temperature`, where `targets` (multi) may be UNKNOWN, too."""
     if task == "single":
-        return decision
-    said, truth = probabilities(logits, decision, task), np.asarray(targets) > 0
-    thresholds = tuple(best_threshold(said[:, at], truth[:, at]) for at in range(truth.shape[1]))
-    return Decision(temperature=decision.temperature, thresholds=thresholds)
+        return Decision(temperature=fit_temperature(logits, targets, weights))
+    slopes, intercepts = fit_platt(logits, targets)
+    decision = Decision(slopes=tuple(slopes.tolist()), intercepts=tuple(intercepts.tolist()))
+    thresholds = _thresholds(probabilities(logits, decision, task), targets)
+    return msgspec.structs.replace(decision, thresholds=tuple(thresholds.tolist()))
+
+
+def calibration_in_words(targets: NDArray[Any]) -> tuple[str, ...]:
+    """What `fit_decision` does with several labels, for the choices of a bundle."""
+    own, counted = has_enough(targets), (targets == 1).sum(axis=0) >= FEWEST_IMAGES
+    return (
+        f"calibration = own slope and intercept for {own.sum()} of {len(own)} labels (those with {ENOUGH_OF_EACH} "
+        f"images and {ENOUGH_OF_EACH} without, held out); the rest share one pair",
+        f"thresholds = where F1 is best, own ones for {counted.sum()} of {len(counted)} labels (those with "
+        f"{FEWEST_IMAGES} images held out); the rest share one",
+    )
+
+
+def _thresholds(said: NDArray[np.float64], targets: NDArray[Any]) -> NDArray[np.float64]:
+    """float64 [C]. Labels that too few images have share one, which is best for their entries together."""
+    known, truth = targets != UNKNOWN, targets == 1
+    few = truth.sum(axis=0) < FEWEST_IMAGES
+    shared = best_threshold(said[:, few][known[:, few]], truth[:, few][known[:, few]])
+    each = zip(few, said.T, truth.T, known.T)
+    return np.array([shared if rare else best_threshold(p[seen], true[seen]) for rare, p, true, seen in each])
 
 
 def best_threshold(said: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
@@ -64,41 +93,35 @@ def best_threshold(said: NDArray[np.float64], truth: NDArray[np.bool_]) -> float
 
 
 def fit_temperature(
-    logits: NDArray[np.floating[Any]],
-    targets: NDArray[Any],
-    task: Task,
-    weights: NDArray[np.float64] | None = None,
+    logits: NDArray[np.floating[Any]], targets: NDArray[Any], weights: NDArray[np.float64] | None = None
 ) -> float:
     """The temperature under which `logits` [N, C] say the truth of held-out `targets` best.
 
-    `targets` are int [N] class indices (single) or 0/1 [N, C] (multi); `weights` [N] say how much each image counts
-    (all alike, if not given). Guo et al. 2017, arXiv:1706.04599: least
-    negative log-likelihood, by golden section over log T in [0.01, 100]; the likelihood is convex in 1/T. As Platt
-    (1999) did, the truth counts as 1 - 1/(N+2) rather than 1: where every answer is right the plain likelihood
-    would make the classifier infinitely sure; so it is as sure as N right answers in a row allow. Returns 1.0 for
-    fewer than 10 images, and where the result would make the plain likelihood worse.
+    `targets` are int [N] class indices; `weights` [N] say how much each image counts (all alike, if not given).
+    Guo et al. 2017, arXiv:1706.04599: least negative log-likelihood, by golden section over log T in [0.01, 100]; the
+    likelihood is convex in 1/T. As Platt (1999) did, the truth counts as 1 - 1/(N+2) rather than 1: where all answers
+    are right the plain likelihood would make the classifier infinitely sure; so it is as sure as N right answers in a
+    row allow. Returns 1.0 for fewer than 10 images, and where the result would make the plain likelihood worse.
     """
     if len(logits) < FEWEST_IMAGES:
         return 1.0
     scores = np.asarray(logits, np.float64)
-    truth = np.eye(scores.shape[1])[targets] if task == "single" else np.asarray(targets, np.float64)
+    truth = np.eye(scores.shape[1])[targets]
     doubt = 1.0 / (len(scores) + 2)
-    even = 1.0 / scores.shape[1] if task == "single" else 0.5
+    even = 1.0 / scores.shape[1]
     share = np.full(len(scores), 1.0) if weights is None else weights / weights.mean()
     softened = truth * (1 - doubt) + doubt * even
     fitted = math.exp(
         _golden_section(
-            lambda log_t: _loss(scores / math.exp(log_t), softened, task, share), math.log(COLDEST), math.log(HOTTEST)
+            lambda log_t: _loss(scores / math.exp(log_t), softened, share), math.log(COLDEST), math.log(HOTTEST)
         )
     )
-    plain, scaled = (_loss(each, truth, task, share) for each in (scores, scores / fitted))
+    plain, scaled = (_loss(each, truth, share) for each in (scores, scores / fitted))
     return fitted if scaled <= plain else 1.0
 
 
-def _loss(logits: NDArray[np.float64], truth: NDArray[np.float64], task: Task, share: NDArray[np.float64]) -> float:
-    if task == "single":
-        return float(-(share * (truth * _log_softmax(logits)).sum(axis=1)).mean())
-    return float((share[:, None] * (np.logaddexp(0.0, logits) - truth * logits)).mean())
+def _loss(logits: NDArray[np.float64], truth: NDArray[np.float64], share: NDArray[np.float64]) -> float:
+    return float(-(share * (truth * _log_softmax(logits)).sum(axis=1)).mean())
 
 
 def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,9 @@ from fieldmark.measures.weighted import Weighted
 
 def accuracy(of: Weighted) -> Floats:
     true, said = of.outcomes.targets, of.outcomes.answers
-    return of.mean(true == said if of.outcomes.task == "single" else (true == said).all(axis=1))
+    if of.outcomes.task == "single":
+        return of.mean(true == said)
+    return of.mean(~np.asarray(wrong_pairs(of.outcomes).any(axis=1)))
 
 
 def top(k: int, of: Weighted) -> Floats:
@@ -25,7 +27,7 @@ def top(k: int, of: Weighted) -> Floats:
 
 
 def hamming_loss(of: Weighted) -> Floats:
-    return of.mean((of.outcomes.targets != of.outcomes.answers).mean(axis=1))
+    return of.mean_of_pairs(of.outcomes.targets != of.outcomes.answers)
 
 
 def precision(of: Weighted) -> Floats:
@@ -79,6 +81,12 @@ def weighted_f1(of: Weighted) -> Floats:
 def mean_over(values: Floats, where: NDArray[np.bool_]) -> Floats:
     """float64 [B]: the mean of [C, B] over the classes that count; NaN where none does."""
     return _ratio(np.where(where, values, 0.0).sum(axis=0), where.sum(axis=0))
+
+
+def wrong_pairs(outcomes: Outcomes) -> NDArray[np.bool_]:
+    """bool [N, C]: multi, the labels that were decided wrongly, as far as is known."""
+    differs = np.asarray(outcomes.targets != outcomes.answers)
+    return differs if outcomes.known is None else differs & outcomes.known
 
 
 def _by_size(values: Floats, of: Weighted) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldmark.data.dataset import Task
+from fieldmark.data.dataset import UNKNOWN, Task
 
 Floats = NDArray[np.float64]
 
@@ -21,12 +21,15 @@ class Outcomes:
     `targets`        single: int64 [N], index of the true class; multi: bool [N, C]
     `probabilities`  float64 [N, C], finite, in [0, 1]
     `answers`        the decision, shaped as `targets`
+    `known`          multi: bool [N, C], where somebody looked; False counts nowhere, and is False in `targets`. None:
+                     everywhere
     """
 
     task: Task
     targets: NDArray[Any]
     probabilities: Floats
     answers: NDArray[Any]
+    known: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -58,8 +61,15 @@ def outcomes(
     if task == "single":
         true = np.asarray(targets, dtype=np.int64)
         return Outcomes(task=task, targets=true, probabilities=said, answers=said.argmax(axis=1))
+    known = np.asarray(targets) != UNKNOWN
     limits = np.asarray([0.5] * said.shape[1] if thresholds is None else thresholds, dtype=np.float64)
-    return Outcomes(task=task, targets=np.asarray(targets) > 0, probabilities=said, answers=said >= limits)
+    return Outcomes(
+        task=task,
+        targets=np.asarray(targets) > 0,
+        probabilities=said,
+        answers=said >= limits,
+        known=None if known.all() else known,
+    )
 
 
 def _check(targets: NDArray[Any], said: Floats, task: Task) -> None:

@@ -24,9 +24,15 @@ def ranking(outcomes: Outcomes, times: Floats) -> tuple[Floats, Floats]:
     auroc, average_precision = np.full(shape, np.nan), np.full(shape, np.nan)
     images = times.sum(axis=0)
     for index in range(outcomes.classes):
-        has = outcomes.has(index)
-        if has.any():
-            auroc[index], average_precision[index] = _one_class(has, outcomes.probabilities[:, index], times, images)
+        has, score = outcomes.has(index), outcomes.probabilities[:, index]
+        if not has.any():
+            continue
+        if outcomes.known is None:
+            auroc[index], average_precision[index] = _one_class(has, score, times, images)
+        else:
+            rows = outcomes.known[:, index]
+            drawn = times[rows]
+            auroc[index], average_precision[index] = _one_class(has[rows], score[rows], drawn, drawn.sum(axis=0))
     return auroc, average_precision
 
 

@@ -19,13 +19,14 @@ EDGES = np.linspace(0.0, 1.0, BINS + 1)
 
 
 def log_loss(of: Weighted) -> Floats:
-    return of.mean(_log_losses(of.outcomes))
+    losses = _log_losses(of.outcomes)
+    return of.mean(losses) if of.outcomes.task == "single" else of.mean_of_pairs(losses)
 
 
 def brier(of: Weighted) -> Floats:
     said, true = of.outcomes.probabilities, of.outcomes.targets
     if of.outcomes.task == "multi":
-        return of.mean(np.square(said - true).mean(axis=1))
+        return of.mean_of_pairs(np.square(said - true))
     own = np.take_along_axis(said, true[:, None], axis=1)[:, 0]
     rest = np.einsum("nc,nc->n", said, said) - own**2
     # Of two classes the field counts one, (1 - p)^2; of more, all. scikit-learn's scale_by_half="auto" is the same.
@@ -41,19 +42,22 @@ def macro_average_precision(of: Weighted) -> Floats:
 
 
 def expected_calibration_error(of: Weighted) -> Floats:
-    said, true = stated(of.outcomes)
-    bins, gap = in_bin(said), said - true
+    said, true, known = stated(of.outcomes)
+    bins, gap = in_bin(said), np.where(known, said - true, 0.0)
     per_image = np.stack([np.where(bins == bin_, gap, 0.0).sum(axis=1) for bin_ in range(BINS)], axis=1)
-    return np.asarray(np.abs(of.times.T @ per_image).sum(axis=1) / (of.images * said.shape[1]))
+    pairs = known.sum(axis=1) @ of.times
+    gaps = np.abs(of.times.T @ per_image).sum(axis=1)
+    return np.asarray(np.divide(gaps, pairs, out=np.full_like(gaps, np.nan), where=pairs > 0))
 
 
-def stated(outcomes: Outcomes) -> tuple[Floats, NDArray[np.bool_]]:
-    """The probabilities that calibration is about, and whether they came true: [N, 1] that of the answer
-    (single), [N, C] that of each label (multi)."""
+def stated(outcomes: Outcomes) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """The probabilities that calibration is about, whether they came true, and whether that is known: [N, 1] that of
+    the answer (single), [N, C] that of each label (multi)."""
     if outcomes.task == "multi":
-        return outcomes.probabilities, outcomes.targets
+        known = np.ones_like(outcomes.targets) if outcomes.known is None else outcomes.known
+        return outcomes.probabilities, outcomes.targets, known
     said = np.take_along_axis(outcomes.probabilities, outcomes.answers[:, None], axis=1)
-    return said, (outcomes.answers == outcomes.targets)[:, None]
+    return said, (outcomes.answers == outcomes.targets)[:, None], np.ones_like(said, dtype=bool)
 
 
 def in_bin(said: Floats) -> NDArray[np.int64]:
@@ -70,7 +74,8 @@ def ece_of_a_perfect_model(outcomes: Outcomes, *, seed: int = 0) -> Estimate:
     bootstrap; Vaicenavicius et al. 2019). The draw is of each bin's sum, normal with the bin's exact mean and
     variance where it holds over 100 probabilities, Bernoulli by Bernoulli else.
     """
-    said = stated(outcomes)[0].ravel()
+    said, _, known = stated(outcomes)
+    said = said[known]
     bins = in_bin(said)
     random = np.random.default_rng(seed)
     total = np.zeros(SIMULATIONS)
@@ -91,11 +96,12 @@ def _stray(said: Floats, random: np.random.Generator) -> Floats:
 
 
 def _log_losses(outcomes: Outcomes) -> Floats:
+    """single: [N]; multi: [N, C]."""
     # A flat 0 that turns out wrong would cost infinity; float64's step stands for it, as in scikit-learn.
     tiny = np.finfo(np.float64).eps
     said = outcomes.probabilities
     if outcomes.task == "multi":
         own = np.where(outcomes.targets, said, 1 - said)
-        return np.asarray(-np.log(np.clip(own, tiny, 1 - tiny)).mean(axis=1))
+        return np.asarray(-np.log(np.clip(own, tiny, 1 - tiny)))
     own = np.take_along_axis(said, outcomes.targets[:, None], axis=1)[:, 0]
     return np.asarray(-np.log(np.clip(own, tiny, 1 - tiny)))

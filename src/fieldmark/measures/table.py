@@ -37,6 +37,10 @@ def _either(of: Weighted) -> Floats:
     return of.truly + of.answered - of.rightly
 
 
+def _judged(of: Weighted) -> Floats:
+    return of.judged
+
+
 def _auroc(of: Weighted) -> Floats:
     return of.auroc
 
@@ -257,6 +261,7 @@ _PER_CLASS = (
         function=_auroc,
         scope="class",
         needs="probabilities",
+        count=_judged,
         invariances=_RANKS,
         undefined=_ONE_SIDED,
         same_as={f"{_SCIKIT}roc_auc_score": {"average": None}, f"{_TORCH}auroc": {"average": "none"}},
@@ -268,6 +273,7 @@ _PER_CLASS = (
         function=_average_precision,
         scope="class",
         needs="probabilities",
+        count=_judged,
         invariances=_RANKS,
         undefined=_ABSENT,
         same_as={

@@ -32,6 +32,13 @@ class Weighted:
         return np.asarray(self.times.sum(axis=0))
 
     @cached_property
+    def judged(self) -> Floats:
+        """float64 [C, B], or [1, B] where it is the same for all: images of which it is known whether they have the
+        class."""
+        known = self.outcomes.known
+        return self.images[None, :] if known is None else self._per_class(known)
+
+    @cached_property
     def truly(self) -> Floats:
         """float64 [C, B]: how many images truly have each class."""
         return self._per_class(self.outcomes.targets)
@@ -39,7 +46,8 @@ class Weighted:
     @cached_property
     def answered(self) -> Floats:
         """float64 [C, B]: how many images were said to have each class."""
-        return self._per_class(self.outcomes.answers)
+        known, answers = self.outcomes.known, self.outcomes.answers
+        return self._per_class(answers if known is None else answers & known)
 
     @cached_property
     def rightly(self) -> Floats:
@@ -64,6 +72,15 @@ class Weighted:
     def mean(self, per_image: NDArray[Any]) -> Floats:
         """float64 [B]: the mean over images of one figure an image."""
         return np.asarray(per_image @ self.times / self.images)
+
+    def mean_of_pairs(self, per_pair: NDArray[Any]) -> Floats:
+        """float64 [B]: multi, the mean of [N, C] over the image x class pairs that are known."""
+        known = self.outcomes.known
+        if known is None:
+            return self.mean(per_pair.mean(axis=1))
+        pairs = known.sum(axis=1) @ self.times
+        total = np.where(known, per_pair, 0.0).sum(axis=1) @ self.times
+        return np.asarray(np.divide(total, pairs, out=np.full_like(total, np.nan), where=pairs > 0))
 
     def _per_class(self, labels: NDArray[Any]) -> Floats:
         if self.outcomes.task == "multi":

@@ -22,13 +22,14 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelCounts:
-    """Yes-or-no answers for one label of a multi-label evaluation, in images."""
+    """Yes-or-no answers for one label of a multi-label evaluation, in images; `unknown`: nobody looked for it."""
 
     name: str
     true_negative: int
     false_positive: int
     false_negative: int
     true_positive: int
+    unknown: int
 
 
 def judged(report: Report) -> Evaluation | None:
@@ -61,7 +62,14 @@ def label_counts(evaluation: Evaluation) -> list[LabelCounts]:
     if evaluation.task != "multi":
         return []
     counts = [
-        LabelCounts(name=name, true_negative=tn, false_positive=fp, false_negative=fn, true_positive=tp)
+        LabelCounts(
+            name=name,
+            true_negative=tn,
+            false_positive=fp,
+            false_negative=fn,
+            true_positive=tp,
+            unknown=evaluation.n - (tn + fp + fn + tp),
+        )
         for name, (tn, fp, fn, tp) in zip(evaluation.classes, evaluation.confusion)
     ]
     return sorted(counts, key=lambda label: -(label.false_positive + label.false_negative))

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from fieldmark.data.dataset import Dataset
+from fieldmark.data.dataset import UNKNOWN, Dataset, Task
 from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.building import encoder_row
 from fieldmark.encoders.row import SMALL_PX, EncoderRow
@@ -67,7 +67,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     model = _model(recipe, shorter, reasons)
     row = encoder_row(model)
     method = _method(recipe, model, row, reasons)
-    head = _head(recipe, method, reasons)
+    head = _head(recipe, method, data.task, reasons)
     geometry = _geometry(recipe, row, data, shorter, reasons)
     folds = _folds(recipe, method, data, reasons)
     shares = _shares(recipe, data, reasons)
@@ -76,6 +76,7 @@ def choose(recipe: Recipe, data: Dataset) -> Choice:
     _refuse_unknown_names(recipe)
     _refuse_what_has_no_effect(recipe, method, row, folds)
     refuse_idle_doubts(recipe, data.task, probe=method == "probe", folds=folds)
+    _refuse_heads_for_whole_labels(head, method, data)
     return Choice(
         model=model,
         row=row,
@@ -127,10 +128,12 @@ def pretrained(recipe: Recipe, row: EncoderRow) -> bool:
     )
 
 
-def _head(recipe: Recipe, method: str, reasons: list[str]) -> str:
+def _head(recipe: Recipe, method: str, task: Task, reasons: list[str]) -> str:
     if recipe.head == "auto":
-        head = "logistic" if method == "probe" else "linear"
-        reasons.append(f"head = {head}: the usual one for --method {method}")
+        probed = "logistic" if task == "single" else "cosine"
+        head = probed if method == "probe" else "linear"
+        several = ", several labels an image" if head == "cosine" else ""
+        reasons.append(f"head = {head}: the usual one for --method {method}{several}")
         return head
     HEADS[recipe.head]  # an unknown name is an error here, before any work
     if method == "network" and recipe.head != "linear":
@@ -170,12 +173,12 @@ def _folds(recipe: Recipe, method: str, data: Dataset, reasons: list[str]) -> in
                 "one fold leaves nothing to test on", where="folds = 1", do="use 0 (one split) or 2 and more"
             )
         return folds
-    held_out = bool((data.split == "test").any()) or recipe.split != "auto"
-    folds = DEFAULT_FOLDS if method == "probe" and len(data) < FEW_IMAGES and not held_out else 0
+    to_learn = int((data.split != "test").sum())
+    parted = bool((data.split == "validation").any()) or recipe.split != "auto"
+    folds = DEFAULT_FOLDS if method == "probe" and to_learn < FEW_IMAGES and not parted else 0
     if folds:
-        reasons.append(
-            f"folds = {folds}: {len(data)} images (below {FEW_IMAGES}) and no test part: each is tested once"
-        )
+        use = "chooses and calibrates" if to_learn < len(data) else "is tested"
+        reasons.append(f"folds = {folds}: {to_learn} images (below {FEW_IMAGES}) to learn from: each {use} once")
     return folds
 
 
@@ -199,6 +202,17 @@ def _refuse_unknown_names(recipe: Recipe) -> None:
         SCHEDULES[recipe.schedule]
     for name in listeners.asked(recipe.log):
         listeners.LISTENERS[name].require()
+
+
+def _refuse_heads_for_whole_labels(head: str, method: str, data: Dataset) -> None:
+    in_part = data.task == "multi" and bool((data.targets == UNKNOWN).any())
+    if in_part and method == "probe" and not HEADS[head].leaves_out_unknown:
+        fitting = ", ".join(name for name in HEADS if HEADS[name].leaves_out_unknown)
+        raise UsageError(
+            f"{head} learns from images that are labelled in full, and some labels here are unknown",
+            where=f"head = {head}",
+            do=f"choose one of: {fitting}; or label the rest and leave out the column 'unknown'",
+        )
 
 
 def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, folds: int) -> None:

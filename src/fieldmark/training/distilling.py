@@ -27,6 +27,7 @@ from fieldmark.data.loading import load_many
 from fieldmark.data.picture import Pixels, Unreadable
 from fieldmark.errors import DataError, OutputError, UsageError
 from fieldmark.inference.classifier import Classifier, load
+from fieldmark.inference.deciding import calibrated
 from fieldmark.training.balances import BALANCES, log_prior
 from fieldmark.training.job import Job
 from fieldmark.training.plan import Plan
@@ -136,7 +137,7 @@ def _ask(job: Job, plan: Plan, teacher: Classifier) -> NDArray[np.float32]:
     for rows, pixels in _batches(job, teacher):
         sides = (pixels, np.ascontiguousarray(pixels[:, :, ::-1])) if plan.flip else (pixels,)
         for side, seen in enumerate(sides):
-            answers[side, rows] = teacher.run(seen)[1][:, order] / manifest.decision.temperature
+            answers[side, rows] = calibrated(teacher.run(seen)[1], manifest.decision)[:, order]
         done += len(rows)
         job.progress("asking the teacher", done, len(job.train))
         refuse_if_late("asking the teacher", begun, done, len(job.train), job.deadline)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fieldmark.data.dataset import Dataset
+from fieldmark.data.listing import shown
 from fieldmark.data.splits import folds as assign_folds
 from fieldmark.data.splits import split
 from fieldmark.errors import DataError
@@ -30,14 +31,15 @@ class Divided:
 def divide(data: Dataset, choice: Choice, recipe: Recipe) -> Divided:
     """Folds where the choice says so, otherwise one split; parts that the data itself names are kept.
 
-    Raises DataError where a class is too small for the split or the folds that were asked for.
+    Raises DataError where a class is too small for the split or the folds that were asked for, or has no training
+    image (several labels an image: the label is then no class, and a note says so).
     """
     given = sorted(set(data.split.tolist()) - {""})
     test = np.flatnonzero(data.split == "test")
     if choice.folds:
         train = np.flatnonzero(data.split != "test")
         fold = assign_folds(data.rows(train), choice.folds, seed=recipe.seed, asked=recipe.folds != "auto")
-        data = _saying_who_stays(data, train, fold)
+        data = _of_taught_classes(_saying_who_stays(data, train, fold), train)
         words = f"{fold.max() + 1} folds, stratified, groups kept together"
         none = np.empty(0, dtype=np.int64)
         return Divided(data=data, train=train, validation=none, test=test, fold=fold, split=_words(words, given))
@@ -50,6 +52,7 @@ def divide(data: Dataset, choice: Choice, recipe: Recipe) -> Divided:
                 where=str(data.root),
                 do="add images, give larger shares with --split, or use --folds 5",
             )
+    data = _of_taught_classes(data, rows["train"])
     shares = "/".join(f"{100 * share:g}" for share in choice.shares)
     return Divided(
         data=data,
@@ -66,10 +69,30 @@ def _saying_who_stays(data: Dataset, train: Rows, fold: Rows) -> Dataset:
     alone = data.rows(train[fold < 0])
     if not len(alone):
         return data
-    targets = alone.targets if data.task == "single" else np.flatnonzero(alone.targets.any(axis=0))
-    names = ", ".join(data.classes[label] for label in np.unique(targets))
+    names = ", ".join(data.classes[label] for label in np.flatnonzero(alone.counts))
     note = f"too few images to be tested, so they are learnt from alone: {names} ({len(alone)} images)"
     return replace(data, notes=(*data.notes, note))
+
+
+def _of_taught_classes(data: Dataset, train: Rows) -> Dataset:
+    taught = data.rows(train).counts > 0
+    if taught.all():
+        return data
+    lost = np.flatnonzero(~taught)
+    names = shown([f"{data.classes[at]} ({data.counts[at]} elsewhere)" for at in lost], 10)
+    if data.task == "single":
+        raise DataError(
+            f"training has no image that could be read of: {names}",
+            where=str(data.root),
+            do="add images of these classes to the training part, or take their folders (or rows) out",
+        )
+    note = f"no training image has these labels, so they are no classes and are not judged: {names}"
+    return replace(
+        data,
+        classes=tuple(name for name, kept in zip(data.classes, taught) if kept),
+        targets=data.targets[:, taught],
+        notes=(*data.notes, note),
+    )
 
 
 def _words(ours: str, given: list[str]) -> str:

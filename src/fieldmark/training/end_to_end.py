@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import torch
 from torch import nn
 
 from fieldmark.bundle.parents import parent
 from fieldmark.bundle.schema import Parent
+from fieldmark.data.dataset import UNKNOWN
 from fieldmark.data.fingerprint import fingerprint
 from fieldmark.encoders.weights import load_weights, weights_available
 from fieldmark.heads.linear import Linear
@@ -34,6 +36,7 @@ def learn_end_to_end(job: Job) -> Learned:
     network = Network(encoder, head)
     if weights.source == "none":
         learn_without_labels(encoder, job)
+        start_at_the_prior(head, job)
     elif not (job.resume and checkpoint.exists(job.run_folder)):
         probed = fit_head(job, encoder, "logistic")
         start_from(head, probed.module)
@@ -78,6 +81,16 @@ def start_from(head: Linear, fitted: nn.Module) -> None:
     at_nought = fitted(torch.zeros(1, size))[0]
     head.bias.copy_(at_nought)
     head.weight.copy_((fitted(torch.eye(size)) - at_nought).T)
+
+
+@torch.no_grad()
+def start_at_the_prior(head: Linear, job: Job) -> None:
+    """Give each of several labels its log-odds among the training images as bias, so that the first steps need not
+    find out that most labels are rare (Lin et al. 2017, 3.3); with one label an image the loss sees to it at once."""
+    if job.data.task == "multi":
+        looked_at = (job.data.targets[job.train] != UNKNOWN).sum(axis=0)
+        odds = (job.counts + 0.5) / (looked_at - job.counts + 0.5)
+        head.bias.copy_(torch.from_numpy(np.log(odds)))
 
 
 def answer_for(head: Linear, job: Job, plan: Plan) -> None:

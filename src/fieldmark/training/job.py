@@ -60,10 +60,7 @@ class Job:
     @property
     def counts(self) -> NDArray[np.float64]:
         """Training images of each class, float64 [C]."""
-        targets = self.data.targets[self.train]
-        single = self.data.task == "single"
-        counts = np.bincount(targets, minlength=len(self.data.classes)) if single else targets.sum(axis=0)
-        return counts.astype(np.float64)
+        return self.data.rows(self.train).counts.astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,7 +190,8 @@ def _still_to_answer(job: Job, plan: Plan) -> float:
 def _enough(affordable: int) -> int:
     if affordable < FEWEST_STEPS:
         raise UsageError(
-            "the time budget leaves next to none for training",
+            f"the time budget leaves next to none for training: {max(0, affordable)} steps, and fewer than "
+            f"{FEWEST_STEPS} teach nothing",
             where="--budget",
             do="give more time, or a smaller --size, --model or --batch",
         )

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fieldmark.data.dataset import Task
+from fieldmark.data.dataset import UNKNOWN, Task
 from fieldmark.errors import UsageError
 from fieldmark.table import Table
 
-# Logits and truth, float32 [N, C] each, to the loss of each row, float32 [N], in nats. Truth is 0/1 or softened.
+# Logits and truth, float32 [N, C] each, to the loss of each row, float32 [N], in nats. Truth is 0/1 or softened; NaN
+# where nobody looked (multi), which a loss leaves out, and which stays NaN in whatever images are mixed with.
 Formula = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -41,19 +42,30 @@ class Loss:
 
 
 def softened(targets: Tensor, classes: int, task: Task, smoothing: float) -> Tensor:
-    """int64 [N] or 0/1 [N, C] -> float32 [N, C], of which `smoothing` is spread over the other answers (Szegedy et
-    al. 2016)."""
+    """int64 [N], or 0, 1 or UNKNOWN [N, C] -> float32 [N, C], of which `smoothing` is spread over the other answers
+    (Szegedy et al. 2016); NaN where unknown."""
     if task == "single":
         return functional.one_hot(targets, classes).to(torch.float32) * (1.0 - smoothing) + smoothing / classes
-    return targets.to(torch.float32) * (1.0 - smoothing) + smoothing / 2.0
+    truth = targets.to(torch.float32) * (1.0 - smoothing) + smoothing / 2.0
+    return truth.masked_fill(targets == UNKNOWN, torch.nan)
 
 
 def _cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
     return -(truth * logits.log_softmax(1)).sum(1)
 
 
+def _over_labels(formula: Formula) -> Formula:
+    """A formula of single labels, [N, C], as one of rows: the mean over labels, to which the unknown ones add 0. So
+    each entry that is known counts alike, however many of its image's others are."""
+
+    def of_rows(logits: Tensor, truth: Tensor) -> Tensor:
+        return formula(logits, truth.nan_to_num(0.0)).masked_fill(truth.isnan(), 0.0).mean(1)
+
+    return of_rows
+
+
 def _binary_cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
-    return functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1)
+    return functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
 
 
 def _focal(logits: Tensor, truth: Tensor) -> Tensor:
@@ -63,7 +75,7 @@ def _focal(logits: Tensor, truth: Tensor) -> Tensor:
 
 def _binary_focal(logits: Tensor, truth: Tensor) -> Tensor:
     missed = (truth - logits.sigmoid()).abs().square()
-    return (missed * functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")).mean(1)
+    return missed * functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
 
 
 def _generalised_cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
@@ -83,7 +95,7 @@ def _asymmetric(logits: Tensor, truth: Tensor) -> Tensor:
     shifted = (likely - 0.05).clamp_min(0.0)
     present = truth * functional.logsigmoid(logits)
     absent = (1.0 - truth) * shifted**4 * (1.0 - shifted).clamp_min(1e-7).log()
-    return -(present + absent).mean(1)
+    return -(present + absent)
 
 
 ROWS = (
@@ -92,14 +104,14 @@ ROWS = (
         summary="the likelihood itself; the default",
         reference="Good 1952, Rational decisions",
         single=_cross_entropy,
-        multi=_binary_cross_entropy,
+        multi=_over_labels(_binary_cross_entropy),
     ),
     Loss(
         name="focal",
         summary="images that are answered well count for less",
         reference="Lin et al. 2017, Focal loss for dense object detection; gamma 2",
         single=_focal,
-        multi=_binary_focal,
+        multi=_over_labels(_binary_focal),
     ),
     Loss(
         name="generalised-cross-entropy",
@@ -117,7 +129,7 @@ ROWS = (
         name="asymmetric",
         summary="of many labels most are absent, and the plainly absent ones are let go",
         reference="Ridnik et al. 2021, Asymmetric loss for multi-label classification",
-        multi=_asymmetric,
+        multi=_over_labels(_asymmetric),
     ),
 )
 LOSSES: Table[Loss] = Table.rows("loss", ROWS)

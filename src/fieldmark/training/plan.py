@@ -9,7 +9,7 @@ import msgspec
 from fieldmark.encoders.row import Optimiser
 from fieldmark.training.balances import Prior
 
-ScoreName = Literal["accuracy", "balanced accuracy", "negative log-loss"]
+ScoreName = Literal["accuracy", "balanced accuracy", "negative log-loss", "mean average precision"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from functools import partial
+from typing import Literal
 
+import msgspec
 import torch
 
 from fieldmark.cores import available_cores
-from fieldmark.data.dataset import Task
 from fieldmark.encoders.row import SMALL_PX, Optimiser
 from fieldmark.errors import UsageError
 from fieldmark.ranks import local_world_size, world_size
-from fieldmark.training.augmentations import rows_of
-from fieldmark.training.balances import BALANCES
 from fieldmark.training.choosing_views import choose_views
 from fieldmark.training.job import Job
-from fieldmark.training.plan import Plan, ScoreName
+from fieldmark.training.lessons import choose_lessons
+from fieldmark.training.plan import Plan
 from fieldmark.training.precision import Precision, fastest_precision
-from fieldmark.training.remedies import REMEDIES, noise_rate_of, remedy_for
 from fieldmark.training.schedule import SCHEDULES
-from fieldmark.training.teacher import teaching
+from fieldmark.training.settled import settled
 
-UNEVEN = 10.0  # from here on rare classes get a margin
-SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
 PHOTO_PX, STRIDE = 128, 32  # smaller images have no px to spare; networks halve the sides five times
-V = TypeVar("V")
 
 
 def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
@@ -35,29 +31,18 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     recipe, size_px, images = job.recipe, job.choice.geometry.size_px, len(job.train)
     threads = max(1, available_cores() // local_world_size()) if recipe.threads == "auto" else recipe.threads
     choices: list[str] = []
-
-    def settle(name: str, asked: V | Literal["auto"], value: V, why: str) -> V:
-        if asked != "auto":
-            return asked
-        choices.append(f"{name} = {value}: {why}")
-        return value
+    settle = partial(settled, choices)
 
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     batch = settle("batch", recipe.batch, _batch(images, optimiser, pretrained), "at least 16 steps a pass")
+    _refuse_more_than_there_are(recipe.batch, images)
     epochs = settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none"))
     views = choose_views(job, epochs=epochs, batch=batch)
     choices.extend(views.reasons)
     mirror = settle("mirror", _yes(recipe.mirror), *_mirror(views.flip, small, pretrained))
     _refuse_mirrors_unseen(views.flip, mirror)
     fastest, fastest_why = _precision(recipe.precision, threads)
-    share, temperature = teaching(recipe.teacher, choices)
-    uneven = unevenness(job)
-    balance = settle("balance", recipe.balance, *_balance(uneven))
-    remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise))
-    smoothing = _smoothing(remedy, recipe.teacher)
-    _refuse_divided_memories(remedy)
-    _refuse_mixed_memories(views.augment, remedy, recipe.teacher)
     schedule = settle("schedule", recipe.schedule, "cosine", "a late fall, gentle at its end")
     return (
         Plan(
@@ -74,16 +59,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             warmup=settle("warmup", recipe.warmup, SCHEDULES[schedule].warmup, f"usual for {schedule}"),
             clip=recipe.clip,
             average=0.05 if pretrained else 0.0,
-            loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
-            label_smoothing=settle("label smoothing", recipe.label_smoothing, *smoothing),
-            teacher=recipe.teacher,
-            teacher_share=share,
-            teacher_temperature=temperature,
-            balance=balance,
-            remedy=remedy,
-            noise_rate=settle("noise rate", recipe.noise_rate, *noise_rate_of(job.noise)),
-            prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
-            score=_score(job.data.task, uneven),
+            **msgspec.structs.asdict(choose_lessons(job, views.augment, choices)),
             augment=views.augment,
             flip=views.flip,
             mirror=mirror,
@@ -109,54 +85,10 @@ def _refuse_mirrors_unseen(flip: bool, mirror: bool) -> None:
         )
 
 
-def unevenness(job: Job) -> float:
-    """How many times as many training images the largest class has as the smallest; 1 for several labels an image."""
-    if job.data.task != "single":
-        return 1.0
-    return float(job.counts.max() / max(1.0, job.counts.min()))
-
-
-def _refuse_divided_memories(remedy: str) -> None:
-    if REMEDIES[remedy].memory and world_size() > 1:
-        raise UsageError(
-            "each process would remember its own images alone, and a checkpoint only those of the first",
-            where=f"remedy = {remedy}, WORLD_SIZE = {world_size()}",
-            do="train in one process, or choose another --remedy",
-        )
-
-
-def _refuse_mixed_memories(augment: str, remedy: str, teacher: str) -> None:
-    mixing = [row.name for row in rows_of(augment) if row.mix]
-    rival = f"teacher = {teacher}" if teacher != "none" else f"remedy = {remedy}"
-    if mixing and (teacher != "none" or REMEDIES[remedy].memory or REMEDIES[remedy].kept):
-        raise UsageError(
-            f"{mixing[0]} shows two images at once, and {rival} is about each image alone",
-            where=f"augment = {augment}, {rival}",
-            do=f"leave {mixing[0]} out of --augment, or leave out the other",
-        )
-
-
 def _view(size_px: int) -> int | None:
     """A crop shows things larger than the whole image does, by about as much as 5/7 of the size makes up for: half
     the work, and no worse (Touvron et al. 2019, Fixing the train-test resolution discrepancy)."""
     return size_px * 5 // 7 // STRIDE * STRIDE if size_px >= PHOTO_PX else None
-
-
-def _smoothing(remedy: str, teacher: str) -> tuple[float, str]:
-    if teacher != "none":
-        return 0.0, "the teacher's answers are soft already"
-    return REMEDIES[remedy].smoothing, "Szegedy et al. 2016" if remedy == "none" else f"as remedy = {remedy} asks"
-
-
-def _balance(uneven: float) -> tuple[str, str]:
-    words = f"the largest class has {uneven:.3g} times the images of the smallest; remedies begin at {UNEVEN:g}"
-    return ("logit-adjustment" if uneven >= UNEVEN else "none"), words
-
-
-def _score(task: Task, uneven: float) -> ScoreName:
-    if task != "single":
-        return "negative log-loss"
-    return "accuracy" if uneven < SLIGHTLY_UNEVEN else "balanced accuracy"
 
 
 def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:
@@ -166,6 +98,15 @@ def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:
 def _batch(images: int, optimiser: Optimiser, pretrained: bool) -> int:
     most = 32 if pretrained else 512 if optimiser == "muon" else 128
     return max(8, min(most, 1 << (max(1, images // 16).bit_length() - 1)))
+
+
+def _refuse_more_than_there_are(batch: int | Literal["auto"], images: int) -> None:
+    if batch != "auto" and batch > images:
+        raise UsageError(
+            f"a batch of {batch:,} is larger than the {images:,} images that there are to train on",
+            where=f"--batch {batch}",
+            do=f"give at most {images:,}, or leave --batch out",
+        )
 
 
 def _optimiser(from_scratch: Optimiser, pretrained: bool) -> tuple[Optimiser, str]:

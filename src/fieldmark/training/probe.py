@@ -81,8 +81,11 @@ def refuse_if_late(what: str, begun: float, done: int, total: int, deadline: flo
     now = time.monotonic()
     need_s = (now - begun) / done * (total - done)
     if now + need_s > deadline:
+        left_s = deadline - now
         raise UsageError(
-            f"{what} needs {need_s:.0f} s more, and the budget leaves {max(0.0, deadline - now):.0f} s",
+            f"{what} needs {need_s:.0f} s more, and the budget leaves {left_s:.0f} s"
+            if left_s > 0
+            else f"the time budget was used up before {what} was done, with what testing and writing need",
             where="budget",
             do="allow more time, choose a smaller --size, or a cheaper encoder such as --model hog+colour",
         )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from fieldmark.bundle.schema import Decision
+from fieldmark.inference.deciding import probabilities
+from fieldmark.measures.outcomes import outcomes
+from fieldmark.measures.scores import macro_average_precision
+from fieldmark.measures.weighted import once
 from fieldmark.training.job import Job
 from fieldmark.training.losses import LOSSES, softened
 from fieldmark.training.network import Network
@@ -38,13 +46,19 @@ def score(network: Network, job: Job, name: ScoreName, at_once: int = SCORING_BA
             logits = network(torch.from_numpy(pixels).to(device))[1]
             truth = torch.from_numpy(job.data.targets[some]).to(device)
             losses += float(formula(logits, softened(truth, logits.shape[1], job.data.task, 0.0)).sum())
-            answers.append(logits.argmax(1).cpu().numpy())
+            answers.append(logits.float().cpu().numpy())
     network.train()
     mean = losses / len(job.validation)
-    value = -mean
-    if name != "negative log-loss":
-        truths = job.data.targets[job.validation]
-        hits = np.concatenate(answers) == truths
-        classes = np.unique(truths) if name == "balanced accuracy" else ()
-        value = float(np.mean([hits[truths == each].mean() for each in classes]) if len(classes) else hits.mean())
+    value = _value(name, np.concatenate(answers), job.data.targets[job.validation], mean)
     return Score(value=value, loss=mean, seconds=time.monotonic() - began)
+
+
+def _value(name: ScoreName, logits: NDArray[np.float32], truths: NDArray[Any], loss: float) -> float:
+    if name == "negative log-loss" or not math.isfinite(loss):
+        return -loss
+    if name == "mean average precision":
+        seen = outcomes(truths, probabilities(logits, Decision(), "multi"), task="multi")
+        return float(np.nan_to_num(macro_average_precision(once(seen))[0]))  # nought where no image has any label
+    hits = logits.argmax(axis=1) == truths
+    classes = np.unique(truths) if name == "balanced accuracy" else ()
+    return float(np.mean([hits[truths == each].mean() for each in classes]) if len(classes) else hits.mean())

@@ -22,8 +22,8 @@ from fieldmark.training.attending import Entrant
 from fieldmark.training.contenders import Contender, named, spread
 from fieldmark.training.finishing import finish
 from fieldmark.training.job import Job, Learned
+from fieldmark.training.lessons import SLIGHTLY_UNEVEN, unevenness
 from fieldmark.training.memory import keep_freed_memory
-from fieldmark.training.planning import SLIGHTLY_UNEVEN, unevenness
 from fieldmark.training.preferring import preferred
 from fieldmark.training.race import Race, run_race
 from fieldmark.training.recipe import Recipe

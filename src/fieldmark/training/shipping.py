@@ -34,7 +34,7 @@ from fieldmark.exporters.parity import compare
 from fieldmark.exporters.weights import save_weights
 from fieldmark.inference.canaries import draw, record
 from fieldmark.inference.classifier import Classifier, load
-from fieldmark.inference.deciding import fit_decision, probabilities
+from fieldmark.inference.deciding import calibration_in_words, fit_decision, probabilities
 from fieldmark.inference.runner import open_graph
 from fieldmark.inference.timing import latency_ms
 from fieldmark.report.card import model_card
@@ -95,6 +95,7 @@ def ship(
     targets = job.data.targets[job.judged]
     weights = alike(targets) if learned.prior == "even" and job.data.task == "single" else None
     decision = fit_decision(logits, targets, job.data.task, weights)
+    said_of_decision = calibration_in_words(targets) if job.data.task == "multi" else ()
     manifest = Manifest(
         name=wishes.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -110,7 +111,7 @@ def ship(
         weights=learned.weights,
         asked=_asked(job.recipe) if selection is None else dict(selection.asked),
         recipe=_resolved(job, learned),
-        choices=(*job.choice.reasons, *learned.reasons),
+        choices=(*job.choice.reasons, *learned.reasons, *said_of_decision),
         data=_data(job),
         parity=parity,
         canaries=(),
@@ -280,10 +281,7 @@ def described(data: Dataset, parts: Mapping[str, Rows], split: str) -> Data:
 
 
 def _part(data: Dataset) -> Part:
-    counts = (
-        np.bincount(data.targets, minlength=len(data.classes)) if data.task == "single" else data.targets.sum(axis=0)
-    )
-    return Part(n=len(data), per_class=dict(zip(data.classes, counts.tolist())))
+    return Part(n=len(data), per_class=dict(zip(data.classes, data.counts.tolist())))
 
 
 def versions() -> dict[str, str]:

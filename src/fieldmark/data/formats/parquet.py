@@ -9,7 +9,7 @@ from typing import Any
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.formats.row import FormatRow
 from fieldmark.data.listing import Listing
-from fieldmark.data.manifest import Sheet, cell_of, columns_of, listing
+from fieldmark.data.manifest import LISTS, Sheet, cell_of, columns_of, listing
 from fieldmark.errors import DataError, MissingExtra
 
 
@@ -35,7 +35,7 @@ def write(dataset: Dataset, path: Path) -> None:
     """A manifest whose files are relative to `dataset.root`; labels are a list of strings."""
     pyarrow = _pyarrow(path)
     columns = {
-        name: pyarrow.array(column, pyarrow.list_(pyarrow.string()) if name == "labels" else pyarrow.string())
+        name: pyarrow.array(column, pyarrow.list_(pyarrow.string()) if name in LISTS else pyarrow.string())
         for name, column in columns_of(dataset).items()
     }
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
