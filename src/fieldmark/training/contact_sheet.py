@@ -22,8 +22,8 @@ LOOKED_THROUGH = 4 * VIEWS  # epochs; an image is in nearly each, but for those 
 
 
 def contact_sheet(job: Job, plan: Plan) -> Sheet | None:
-    """Up to six training images, each as it was given the first six times, pixel for pixel what the loop makes (where a
-    run is shorter, what would have followed). None where the plan leaves images as they are."""
+    """Up to six training images, each as it was given the first six times, pixel for pixel what the loop makes (where
+    a run is shorter, what would have followed). None where the plan leaves images as they are."""
     made = rows_of(plan.augment)
     if not made:
         return None
