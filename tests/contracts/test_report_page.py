@@ -152,7 +152,7 @@ def test_the_contact_sheet_shows_each_image_its_views_and_what_they_were_called(
     for _, plain, views in sheet.rows:
         for view in (plain, *views):
             assert base64.b64encode(view.picture).decode() in html
-    assert html.count("airplane 63&nbsp;%, cat 37&nbsp;%") == 2
+    assert html.count("<span>airplane 63&nbsp;%</span><span>cat 37&nbsp;%</span>") == 2
     text = "".join(page.text)
     assert "left and right swapped" in text and "What the network was shown" in text
     assert "What the network was shown" not in page_of(REPORTS["cifar"])[0]
