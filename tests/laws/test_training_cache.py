@@ -396,21 +396,25 @@ def child(root) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdin=pipe, stdout=pipe, env=environment, text=True)
 
 
-def step(process: subprocess.Popen[str]) -> str:
-    """What the child says next; then it goes on."""
-    said = process.stdout.readline().strip()
-    assert said and process.poll() is None
+def said(process: subprocess.Popen[str]) -> str:
+    """What the child says next; it waits."""
+    line = process.stdout.readline().strip()
+    assert line and process.poll() is None
+    return line
+
+
+def go_on(process: subprocess.Popen[str]) -> None:
     process.stdin.write("\n")
     process.stdin.flush()
-    return said
 
 
 def test_killed_while_it_writes_it_leaves_a_draft_that_the_next_run_removes(tmp_path, folder, decoded):
     data = make.pictures(tmp_path / "data", 7)
     with child(data.root) as process:
-        for _ in range(4):
-            step(process)
-        assert process.stdout.readline().strip() == "5"  # amid the third block
+        for image in "1234":
+            assert said(process) == image
+            go_on(process)
+        assert said(process) == "5"  # amid the third block
         os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert len(make.blocks(folder)) == 2 and len(make.drafts(folder)) == 1
@@ -422,10 +426,12 @@ def test_killed_while_it_writes_it_leaves_a_draft_that_the_next_run_removes(tmp_
 def test_two_at_once_do_each_other_no_harm(tmp_path, folder, decoded):
     data = make.pictures(tmp_path / "data", 7)
     with child(data.root) as one, child(data.root) as other:
-        for _ in range(7):
-            assert step(one) == step(other)
-        said = step(one)
-        assert said == step(other) and len(said.split()) == 2
+        for _ in range(8):
+            line = said(one)
+            assert line == said(other)  # before either goes on, so that both found the cache empty
+            go_on(one)
+            go_on(other)
+    assert line.startswith("pixels") and len(line.split()) == 2, "and no notes"
     assert one.returncode == other.returncode == 0
     assert not make.drafts(folder) and len(make.blocks(folder)) == 4
     assert_right(cache_pixels(data, make.GEOMETRY))
@@ -436,8 +442,10 @@ def test_what_a_living_process_uses_is_not_removed_and_what_a_dead_one_used_is(t
     first, second = sets(tmp_path, 2)
     one_set = f"{(3 * make.ROW_BYTES + 2**14) / 1000}KB"
     with child(first.root) as process:
-        step(process), step(process)
-        assert process.stdout.readline().startswith("pixels")  # and it holds them
+        for image in "12":
+            assert said(process) == image
+            go_on(process)
+        assert said(process).startswith("pixels")  # and it holds them
         beside = cache_pixels(second, make.GEOMETRY, size=one_set)
         assert_right(beside)
         assert beside.data.notes[0].startswith("2 of 2 images")
