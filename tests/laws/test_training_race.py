@@ -44,7 +44,7 @@ def entrant(folder: Path, name: str, *, after: str | None = None, build=None, mi
 
 def run(folder: Path, *entrants: Entrant, limits: Limits = NO_LIMITS) -> Race:
     ends = time.monotonic() + 600
-    return run_race(entrants, "accuracy", limits, ends=ends, folder=folder / "contest", progress=silent)
+    return run_race(entrants, "accuracy", limits, ends=ends, last=ends, folder=folder / "contest", progress=silent)
 
 
 def broken(error: BaseException):
@@ -86,6 +86,16 @@ def test_what_builds_on_a_probe_waits_for_it_and_goes_with_it(photos, monkeypatc
     after = entrant(photos, "bad tuned", after="bad")
     done = run(photos, entrant(photos, "good"), entrant(photos, "other"), bad, after)
     assert "bad tuned" not in done.results and done.left["bad tuned"] == "not tried: bad was out"
+
+
+def test_whoever_had_no_time_gets_what_the_winner_does_not_need(photos, monkeypatch):
+    monkeypatch.setattr(race, "LEAST_SHARE_S", 60.0)
+    first, second = entrant(photos, "first"), entrant(photos, "second", milliseconds=2.0)
+    now = time.monotonic()
+    settings = {"folder": photos / "contest", "progress": silent}
+    done = run_race([first, second], "accuracy", NO_LIMITS, ends=now, last=now + 600, **settings)
+    assert set(done.results) == {"first", "second"}
+    assert done.results["first"].judged.complete and done.results["second"].rounds == 2
 
 
 def test_a_race_that_was_cut_off_is_not_run_again(photos):

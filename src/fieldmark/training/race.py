@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from fieldmark.errors import OutputError
 from fieldmark.progress import Progress
 from fieldmark.training import journal
 from fieldmark.training.attending import FAULTS, Entrant, Result, attend, fault_in_words
-from fieldmark.training.preferring import Standing, dropped, standings
+from fieldmark.training.preferring import Standing, dropped, preferred, standings
 from fieldmark.training.weighing import Limits
 
 LEAST_SHARE_S = 6.0  # of a round for each candidate; less would only measure who starts quickest
@@ -41,32 +42,48 @@ class Race:
 
 
 def run_race(
-    entrants: Sequence[Entrant], score_name: str, limits: Limits, *, ends: float, folder: Path, progress: Progress
+    entrants: Sequence[Entrant],
+    score_name: str,
+    limits: Limits,
+    *,
+    ends: float,
+    last: float,
+    folder: Path,
+    progress: Progress,
 ) -> Race:
-    """Rounds until `ends` (seconds of time.monotonic), or until one candidate is left. `folder` keeps the journal."""
+    """Rounds until `ends` (seconds of time.monotonic), or until one candidate is left. Where the one that would then
+    be chosen has nothing more to learn, the others may have the time until `last`, which was kept for training it.
+    `folder` keeps the journal."""
     race = Race(results={}, left={}, heavy=frozenset(), failed={})
     seconds = ends - time.monotonic()
     course = journal.settled(
         folder, journal.Course(images=judged_images(entrants, seconds), rounds=rounds_for(len(entrants), seconds))
     )
-    for number in range(1, course.rounds + 1):
+    for number in itertools.count(1):
         alive = race.still_in(entrants)
         waiting = [each for each in alive if _wants_time(each, race, number, course.rounds)]
         if not waiting or (number > 1 and len(alive) < 2):
             break
         now = time.monotonic()
-        round_ends = now + (ends - now) / (course.rounds - number + 1)
+        round_ends = now + (ends - now) / max(1, course.rounds - number + 1)
+        if number > course.rounds:
+            round_ends = now + (last - now) / 2  # the other half is for training who wins then
+            if round_ends - now < LEAST_SHARE_S or not _winner_is_complete(race, score_name):
+                break
         race = _one_round(race, waiting, number, course.images, round_ends, folder, progress)
-        race = replace(
-            race, heavy=frozenset(n for n, r in race.results.items() if limits.excess(r.judged.weight) > 1)
-        )
-        race = _without_losers(race, entrants, score_name)
+        heavy = (name for name, result in race.results.items() if limits.excess(result.judged.weight) > 1)
+        race = _without_losers(replace(race, heavy=frozenset(heavy)), entrants, score_name)
     return race
+
+
+def _winner_is_complete(race: Race, score_name: str) -> bool:
+    ranked = race.ranked(score_name)
+    return bool(ranked) and preferred(ranked).complete
 
 
 def _wants_time(each: Entrant, race: Race, number: int, rounds: int) -> bool:
     if each.after is not None and number == 1 and rounds > 1:
-        return False  # whether it is worth the time, what it starts from will show
+        return False  # what it starts from will show whether it is worth the time
     return each.name not in race.results or not race.results[each.name].judged.complete
 
 
@@ -115,6 +132,7 @@ def _one_round(
         share_s = (ends - time.monotonic()) / (len(waiting) - place)
         if share_s < LEAST_SHARE_S / 4 and results:
             continue  # it stands as it stood; whoever was never judged had no time
+        share_s = max(share_s, LEAST_SHARE_S / 4)  # one at least is judged, however late it is
         inside = partial(_inside, progress, stage, place, len(waiting), each.name)
         try:
             results[each.name] = attend(each, number, images, share_s, results.get(each.name), folder, inside)

@@ -123,7 +123,15 @@ def _select(
     """What ships, and what is told of how it was chosen."""
     score_name = score_of(entrants[0].job)
     contest_ends = time.monotonic() + CONTEST_SHARE * (ends - time.monotonic())
-    race = run_race(entrants, score_name, limits, ends=contest_ends, folder=run_folder / "contest", progress=progress)
+    race = run_race(
+        entrants,
+        score_name,
+        limits,
+        ends=contest_ends,
+        last=ends,
+        folder=run_folder / "contest",
+        progress=progress,
+    )
     ranked = race.ranked(score_name)
     if not ranked:
         raise _none_trained(race, wanted.budget)
