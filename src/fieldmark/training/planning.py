@@ -45,21 +45,12 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     flip, flip_why = _flip(job.data.classes, all_grey(job.pixels[job.train[:LOOKED_AT]]), small)
     flip = settle("flip", _yes(recipe.flip), flip, flip_why)
     mirror = settle("mirror", _yes(recipe.mirror), *_mirror(flip, small, pretrained))
-    if mirror and not flip:
-        raise UsageError(
-            "the network would answer for mirrored images, and never saw one in training",
-            where="--mirror yes, flip = no",
-            do="drop --mirror, or train with --flip yes",
-        )
+    _refuse_answers_never_trained_for(mirror, flip)
     crop, crop_why = _crop(size_px)
     fastest, fastest_why = _precision(recipe.precision, threads)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
     remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise))
-    smoothing = (
-        REMEDIES[remedy].smoothing,
-        "Szegedy et al. 2016" if remedy == "none" else f"as remedy = {remedy} asks",
-    )
     return (
         Plan(
             epochs=settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none")),
@@ -73,7 +64,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             warmup=recipe.warmup,
             average=0.05 if pretrained else 0.0,
             loss=settle("loss", recipe.loss, "cross-entropy", "the likelihood itself"),
-            label_smoothing=settle("label smoothing", recipe.label_smoothing, *smoothing),
+            label_smoothing=settle("label smoothing", recipe.label_smoothing, *_smoothing(remedy)),
             balance=balance,
             remedy=remedy,
             noise_rate=settle("noise rate", recipe.noise_rate, *noise_rate_of(job.noise)),
@@ -115,6 +106,10 @@ def _balance(uneven: float) -> tuple[str, str]:
     return ("logit-adjustment" if uneven >= UNEVEN else "none"), words
 
 
+def _smoothing(remedy: str) -> tuple[float, str]:
+    return REMEDIES[remedy].smoothing, "Szegedy et al. 2016" if remedy == "none" else f"as remedy = {remedy} asks"
+
+
 def _score(task: Task, uneven: float) -> ScoreName:
     if task != "single":
         return "negative log-loss"
@@ -149,6 +144,15 @@ def _mirror(flip: bool, small: bool, pretrained: bool) -> tuple[bool, str]:
     if small and not pretrained:
         return True, "answers are the mean of an image and its mirror image; the network is small, so twice is quick"
     return False, "it would double the time of every prediction; --mirror yes where a point counts more"
+
+
+def _refuse_answers_never_trained_for(mirror: bool, flip: bool) -> None:
+    if mirror and not flip:
+        raise UsageError(
+            "the network would answer for mirrored images, and never saw one in training",
+            where="--mirror yes, flip = no",
+            do="drop --mirror, or train with --flip yes",
+        )
 
 
 def _weight_decay(optimiser: Optimiser) -> tuple[float, str]:
