@@ -30,8 +30,8 @@ RATE = 0.4
 CALLED = {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"}
 ARMS = {
     "cross-entropy": ("--label-smoothing", "0"),
-    "label smoothing": ("--label-smoothing", "0.1"),
-    "--noisy yes": ("--noisy", "yes"),
+    "label-smoothing": ("--label-smoothing", "0.1"),
+    "noisy": ("--noisy", "yes"),
     **{name: ("--remedy", name) for name in REMEDIES if name.startswith("early-learning")},
     "small-loss": ("--remedy", "small-loss", "--noisy", "yes"),
 }
