@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from fieldmark.errors import UsageError
 
+LONGEST = 30  # characters; no amount that means anything is longer
+_WRITTEN = re.compile(r"(\d+(?:\.\d+)?) ?([a-z]*)", re.ASCII | re.IGNORECASE)
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-_BYTES = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "b": 1.0}
+_BYTES = {
+    "b": 1.0,
+    "kb": 1e3,
+    "mb": 1e6,
+    "gb": 1e9,
+    "tb": 1e12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
 _COUNTS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "": 1.0}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
@@ -18,8 +31,8 @@ def milliseconds(text: str, *, where: str) -> float:
 
 
 def size_in_bytes(text: str, *, where: str) -> int:
-    """`"10MB"`, `"500kB"` or `"1.5GB"`, in powers of a thousand."""
-    return round(_amount(text, _BYTES, "a size", where, "write it as 10MB or 500kB"))
+    """`"500kB"`, `"10MB"` or `"1.5GB"`, in powers of a thousand; `"512MiB"` in powers of 1024."""
+    return round(_amount(text, _BYTES, "a size", where, "write it as 500kB, 10MB or 20GB"))
 
 
 def count(text: str, *, where: str) -> int:
@@ -33,12 +46,8 @@ def seconds(text: str, *, where: str) -> float:
 
 
 def _amount(text: str, units: Mapping[str, float], what: str, where: str, do: str) -> float:
-    number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ").strip()
-    unit = text.strip()[len(number) :].strip().lower()
-    try:
-        amount = float(number) * units[unit]
-    except (ValueError, KeyError):
-        amount = 0.0
-    if not 0 < amount < float("inf"):
+    found = _WRITTEN.fullmatch(text.strip()) if len(text) <= LONGEST else None
+    amount = float(found[1]) * units.get(found[2].lower(), 0.0) if found else 0.0
+    if amount == 0.0:
         raise UsageError(f"{text!r} is not {what}", where=f"{where} = {text}", do=do)
     return amount

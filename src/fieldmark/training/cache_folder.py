@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fieldmark.bundle.claiming import claim, remove_leftovers, try_lock
-from fieldmark.errors import UsageError
 from fieldmark.training.blocks import SUFFIX
+from fieldmark.units import size_in_bytes
 
 AUTO_SHARE = 0.5  # of what would be free without the cache
 KEPT_FREE = 2**30  # bytes of disk that the cache leaves to checkpoints, the bundle and everybody else
 _DRAFTS = "blocks"
-_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +49,7 @@ def parse_size(text: str) -> int | None:
     """`"20GB"` or `"512MiB"` in bytes, `"0"`, or None for `"auto"`. UsageError for anything else."""
     if text == "auto":
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]I?B)|(0)", text.upper(), re.ASCII)
-    if found is None or len(text) > 20:
-        raise UsageError(
-            f"{text!r} is not a size for the cache",
-            where=f"cache size = {text}",
-            do="write 500MB, 20GB or 1.5TB; 0 for no cache; auto for half of the free disk",
-        )
-    return 0 if found[3] else int(float(found[1]) * _UNITS[found[2]])
+    return 0 if text == "0" else size_in_bytes(text, where="cache size")
 
 
 def room_for(size: str) -> Room:
