@@ -208,9 +208,10 @@ def test_layers_that_winograd_suits_give_the_same_bytes_twice(tmp_path):
     trained = []
     for run in ("first", "second"):
         torch.manual_seed(0)
-        layers = nn.Conv2d(3, 64, 1), nn.Conv2d(64, 64, 3, padding=1), nn.AdaptiveMaxPool2d(1), nn.Flatten()
+        layers = nn.Conv2d(3, 128, 1), nn.Conv2d(128, 128, 3, padding=1), nn.AdaptiveMaxPool2d(1), nn.Flatten()
         encoder = nn.Sequential(*layers)
-        network = Network(encoder, nn.Linear(64, 3))
+        network = Network(encoder, nn.Linear(128, 3))
+        (tmp_path / run).mkdir()
         fit(network, make.job(tmp_path / run, images=600), changed(batch=FEWEST_TILES, threads=2))
         trained.append(make.weights(network))
     assert trained[0] == trained[1]

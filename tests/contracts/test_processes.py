@@ -76,7 +76,7 @@ def run(folder: Path, plan: Plan, **case: object) -> subprocess.CompletedProcess
         "CUDA_VISIBLE_DEVICES": "",
     }
     words = (*launch, folder / "child.py", folder, json.dumps({"plain": True, **case}))
-    return subprocess.run([str(w) for w in words], env=environment, capture_output=True, check=False, timeout=120)
+    return subprocess.run([str(w) for w in words], env=environment, capture_output=True, check=False, timeout=400)
 
 
 def changed(**changes: object) -> Plan:

@@ -50,12 +50,12 @@ class Probed(nn.Module):
 
 
 def maps(images: int = FEWEST_TILES // 4, side: int = 8) -> torch.Tensor:
-    return torch.randn(images, 64, side, side)
+    return torch.randn(images, 128, side, side)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_suits_wide_layers_on_small_maps(bias):
-    layer = nn.Conv2d(64, 64, 3, padding=1, bias=bias)
+    layer = nn.Conv2d(128, 128, 3, padding=1, bias=bias)
     assert Probed(layer).is_winograd(maps())
     with winograd(layer):
         inside = layer(maps_of := maps())
@@ -65,14 +65,14 @@ def test_suits_wide_layers_on_small_maps(bias):
 @pytest.mark.parametrize(
     ("layer", "given_maps"),
     [
-        (nn.Conv2d(64, 64, 3, padding=1, stride=2), maps()),
-        (nn.Conv2d(64, 64, 3, padding=2, dilation=2), maps()),
-        (nn.Conv2d(64, 64, 3), maps()),
-        (nn.Conv2d(64, 64, 1), maps()),
-        (nn.Conv2d(64, 64, 3, padding=1, groups=64), maps()),
-        (nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect"), maps()),
-        (nn.Conv2d(64, 8, 3, padding=1), maps()),
-        (nn.Conv2d(64, 64, 3, padding=1), maps(images=FEWEST_TILES // 4 - 1)),
+        (nn.Conv2d(128, 128, 3, padding=1, stride=2), maps()),
+        (nn.Conv2d(128, 128, 3, padding=2, dilation=2), maps()),
+        (nn.Conv2d(128, 128, 3), maps()),
+        (nn.Conv2d(128, 128, 1), maps()),
+        (nn.Conv2d(128, 128, 3, padding=1, groups=128), maps()),
+        (nn.Conv2d(128, 128, 3, padding=1, padding_mode="reflect"), maps()),
+        (nn.Conv2d(128, 64, 3, padding=1), maps()),
+        (nn.Conv2d(128, 128, 3, padding=1), maps(images=FEWEST_TILES // 4 - 1)),
     ],
     ids=["stride", "dilation", "no border", "1 x 1", "depthwise", "reflected", "thin", "few tiles"],
 )
@@ -83,8 +83,14 @@ def test_leaves_others_alone(layer, given_maps):
     assert torch.equal(inside, layer(given_maps))
 
 
-def test_nothing_stays_behind():
+def test_thinner_layers_suit_where_no_map_is_cut():
     layer = nn.Conv2d(64, 64, 3, padding=1)
+    whole, cut = (torch.randn(FEWEST_WHOLE, 64, side, side) for side in (4, LARGEST_WHOLE + 1))
+    assert Probed(layer).is_winograd(whole) and not Probed(layer).is_winograd(cut[:9])
+
+
+def test_nothing_stays_behind():
+    layer = nn.Conv2d(128, 128, 3, padding=1)
     before = dict(vars(layer))
     with pytest.raises(ZeroDivisionError), winograd(layer):
         raise ZeroDivisionError

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 OUTPUTS, TILE = 4, 6  # px of a tile's side, after and before
-# With fewer, transforms, which grow with each channel, cost what products save, which grow with each pair of them.
-FEWEST_CHANNELS, FEWEST_TILES = 64, 128
+FEWEST_TILES = 128
 # Whole maps are transformed by matrices that know their borders, up to this side and from so many images on. Others
 # are cut into tiles first: copied more than twice, but then transformed without multiplying by noughts.
 LARGEST_WHOLE, FEWEST_WHOLE = 16, 256
+# With fewer, transforms, which grow with each channel, cost what products save, which grow with each pair of them.
+FEWEST_CHANNELS, FEWEST_CHANNELS_CUT = 64, 128
 
 _INPUT = (
     (4, 0, -5, 0, 1, 0),
@@ -69,15 +70,21 @@ def _suits(module: nn.Conv2d) -> bool:
         and module.padding == (1, 1)
         and module.padding_mode == "zeros"
         and module.groups == 1
-        and 2 * module.in_channels * module.out_channels
-        >= FEWEST_CHANNELS * (module.in_channels + module.out_channels)
+        and _channels(module) >= FEWEST_CHANNELS
     )
+
+
+def _channels(module: nn.Conv2d) -> float:
+    """Before and after, as their harmonic mean: products over transforms."""
+    before, after = module.in_channels, module.out_channels
+    return 2.0 * before * after / (before + after)
 
 
 def _forward(module: nn.Conv2d, maps: Tensor) -> Tensor:
     down, across = (-(-side // OUTPUTS) for side in maps.shape[2:])
     exact = maps.dtype == torch.float32 and maps.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    if not exact or len(maps) * down * across < FEWEST_TILES:
+    enough = _whole(maps.shape) or _channels(module) >= FEWEST_CHANNELS_CUT
+    if not (exact and enough) or len(maps) * down * across < FEWEST_TILES:
         return functional.conv2d(maps, module.weight, module.bias, padding=1)
     convolved = convolve(maps, module.weight)
     return convolved if module.bias is None else convolved + module.bias[:, None, None]
