@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import msgspec
 import numpy as np
 import pytest
@@ -74,7 +76,7 @@ def test_any_step_may_be_asked_for(source, tmp_path):
     steps = range(2 * forwards.per_epoch + 1)
     expected = {step: forwards.at(step) for step in steps}
     for step in reversed(steps):
-        assert all((one == other).all() for one, other in zip(backwards.at(step), expected[step]))
+        assert all((one == other).all() for one, other in zip(astuple(backwards.at(step)), astuple(expected[step])))
     forwards.close()
     backwards.close()
 

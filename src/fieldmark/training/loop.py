@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as with_rows
@@ -64,13 +64,7 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
     standing, tensors = begin_or_resume(job, together.agreed(plan, Plan))
     plan = standing.plan
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
-    with (
-        deterministic(plan.threads),
-        winograd(network),
-        told_to_end() as told,
-        opened_log(job, standing) as log,
-        closing(Batches(job, plan)) as batches,
-    ):
+    with _prepared(network, job, standing) as (told, log, batches):
         accelerator = _accelerator(plan.precision)
         network.train()
         model = accelerator.prepare_model(network, evaluation_mode=True)  # as it is: see Gradient
@@ -117,6 +111,19 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         network.load_state_dict(run.best)
         network.cpu().eval()
     return Fitted(epochs=run.epochs, best_epoch=run.best_epoch, score_name=plan.score, plan=run.plan, notes=notes)
+
+
+@contextmanager
+def _prepared(network: Network, job: Job, standing: Standing) -> Iterator[tuple[Callable[[], bool], Log, Batches]]:
+    """Everything that is so while training runs, and not after: whether to end, whom to tell, what comes next."""
+    with (
+        deterministic(standing.plan.threads),
+        winograd(network),
+        told_to_end() as told,
+        opened_log(job, standing) as log,
+        closing(Batches(job, standing.plan)) as batches,
+    ):
+        yield told, log, batches
 
 
 @contextmanager

@@ -88,14 +88,7 @@ def ship(
     )
     job.progress("exporting", 1, 1, f"agreement {parity.agreement:.0%} on {parity.n} images")
 
-    if job.fold is not None and learned.out_of_fold is not None:
-        logits = learned.out_of_fold[job.fold >= 0]
-    else:
-        logits = graph_logits(folder / GRAPH, job.pixels, job.judged)
-    targets = job.data.targets[job.judged]
-    weights = alike(targets) if learned.prior == "even" and job.data.task == "single" else None
-    decision = fit_decision(logits, targets, job.data.task, weights)
-    said_of_decision = calibration_in_words(targets) if job.data.task == "multi" else ()
+    logits, decision, how = _calibrated(job, learned, folder / GRAPH)
     manifest = Manifest(
         name=wishes.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -111,7 +104,7 @@ def ship(
         weights=learned.weights,
         asked=_asked(job.recipe) if selection is None else dict(selection.asked),
         recipe=_resolved(job, learned),
-        choices=(*job.choice.reasons, *learned.reasons, *said_of_decision),
+        choices=(*job.choice.reasons, *learned.reasons, *how),
         data=_data(job),
         parity=parity,
         canaries=(),
@@ -129,6 +122,18 @@ def ship(
         shutil.copyfile(job.run_folder / LOG, folder / REPORT_FOLDER / LOG)
     seal(folder, manifest)
     return report
+
+
+def _calibrated(job: Job, learned: Learned, graph: Path) -> tuple[NDArray[np.float32], Decision, tuple[str, ...]]:
+    """Logits of images that the model did not learn from, what they make of its answers, and how, in words."""
+    if job.fold is not None and learned.out_of_fold is not None:
+        logits = learned.out_of_fold[job.fold >= 0]
+    else:
+        logits = graph_logits(graph, job.pixels, job.judged)
+    targets = job.data.targets[job.judged]
+    weights = alike(targets) if learned.prior == "even" and job.data.task == "single" else None
+    decision = fit_decision(logits, targets, job.data.task, weights)
+    return logits, decision, calibration_in_words(targets) if job.data.task == "multi" else ()
 
 
 def _measure(
