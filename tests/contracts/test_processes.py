@@ -97,6 +97,7 @@ def alike(folder: Path, expected: dict[str, torch.Tensor]) -> None:
         assert torch.allclose(found[0][name], weights, rtol=1e-3, atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_result_of_one_with_a_batch_that_is_odd_and_memory_for_few_in_one(tmp_path):
     plan = changed(batch=15, clip=1.0, average=0.1)
     done = run(tmp_path / "two", plan, most=5)
