@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from msgspec.structs import replace
 
-from fieldmark.errors import UsageError
+from fieldmark.errors import OutOfTime
 from fieldmark.report.report import Epoch
 from fieldmark.training import optimisers
 from fieldmark.training.augment import augment
@@ -132,7 +132,7 @@ def _still_to_answer(job: Job, plan: Plan) -> float:
 
 def _enough(affordable: int) -> int:
     if affordable < FEWEST_STEPS:
-        raise UsageError(
+        raise OutOfTime(
             "the time budget leaves next to none for training",
             where="--budget",
             do="give more time, or a smaller --size, --model or --batch",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fieldmark.data.groups import group_ids
 from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.weights import load_weights
-from fieldmark.errors import UsageError
+from fieldmark.errors import OutOfTime
 from fieldmark.heads.row import HEADS, FittedHead, Labelled
 from fieldmark.progress import Progress
 from fieldmark.training.job import Job, Learned, Rows
@@ -56,7 +56,7 @@ def embed(
 ) -> NDArray[np.float32]:
     """The chosen rows of uint8 [N, S, S, 3] -> float32 [len(rows), D].
 
-    Raises UsageError as soon as `deadline` (time.monotonic) is out of reach.
+    Raises OutOfTime as soon as `deadline` (time.monotonic) is out of reach.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = encoder.to(device).eval()
@@ -79,7 +79,7 @@ def _refuse_if_late(begun: float, done: int, total: int, deadline: float | None)
     now = time.monotonic()
     need_s = (now - begun) / done * (total - done)
     if now + need_s > deadline:
-        raise UsageError(
+        raise OutOfTime(
             f"embedding the images needs {need_s:.0f} s more, and the budget leaves {max(0.0, deadline - now):.0f} s",
             where="budget",
             do="allow more time, choose a smaller --size, or a cheaper encoder such as --model hog+colour",
