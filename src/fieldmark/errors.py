@@ -1,7 +1,7 @@
 """Every error that Fieldmark raises on purpose, drawn once.
 
 FieldmarkError
-├── UsageError        the command or its settings (UnknownName: a name that no table has)
+├── UsageError        the command or its settings (UnknownName: a name that no table has; OutOfTime: a short budget)
 ├── DataError         images, folders, manifests
 ├── BundleError       a bundle that is incomplete, altered, or of another schema
 ├── OutputError       a result that could not be written (disk full, not allowed, in the way)
@@ -38,6 +38,10 @@ class UsageError(FieldmarkError):
 
 class UnknownName(UsageError):
     """No row of that name in a table."""
+
+
+class OutOfTime(UsageError):
+    """The time budget leaves too little for what was asked."""
 
 
 class DataError(FieldmarkError):

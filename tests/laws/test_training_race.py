@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import makers_training as make
-from fieldmark.errors import OutputError, UsageError
+from fieldmark.errors import OutOfTime, OutputError, UsageError
 from fieldmark.progress import silent
 from fieldmark.training import journal, race
 from fieldmark.training.attending import Entrant, evenly, shared_images
@@ -70,6 +70,13 @@ def test_a_full_disk_and_an_interruption_are_everybody_s(photos, fault):
         run(photos, entrant(photos, "good"), entrant(photos, "bad", build=broken(fault)))
 
 
+def test_too_little_time_is_no_failure(photos):
+    done = run(
+        photos, entrant(photos, "good"), entrant(photos, "slow", build=broken(OutOfTime("w", where="", do="")))
+    )
+    assert set(done.results) == {"good"} and not done.failed and not done.left
+
+
 def test_none_is_left_where_all_fail(photos):
     done = run(photos, *(entrant(photos, name, build=broken(RuntimeError("no"))) for name in "ab"))
     assert not done.results and set(done.failed) == {"a", "b"}
@@ -89,11 +96,11 @@ def test_what_builds_on_a_probe_waits_for_it_and_goes_with_it(photos, monkeypatc
 
 
 def test_whoever_had_no_time_gets_what_the_winner_does_not_need(photos, monkeypatch):
-    monkeypatch.setattr(race, "LEAST_SHARE_S", 60.0)
+    monkeypatch.setattr(race, "LEAST_SHARE_S", 1000.0)
     first, second = entrant(photos, "first"), entrant(photos, "second", milliseconds=2.0)
     now = time.monotonic()
     settings = {"folder": photos / "contest", "progress": silent}
-    done = run_race([first, second], "accuracy", NO_LIMITS, ends=now, last=now + 600, **settings)
+    done = run_race([first, second], "accuracy", NO_LIMITS, ends=now, last=now + 10_000, **settings)
     assert set(done.results) == {"first", "second"}
     assert done.results["first"].judged.complete and done.results["second"].rounds == 2
 

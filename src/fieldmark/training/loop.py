@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from torch import Tensor
 from torch.optim import Optimizer
 
-from fieldmark.errors import UsageError
+from fieldmark.errors import OutOfTime
 from fieldmark.ranks import rank
 from fieldmark.report.report import Epoch
 from fieldmark.training import listeners, optimisers, together
@@ -196,7 +196,7 @@ def _still_to_answer(job: Job, plan: Plan) -> float:
 
 def _enough(affordable: int) -> int:
     if affordable < FEWEST_STEPS:
-        raise UsageError(
+        raise OutOfTime(
             f"the time budget leaves next to none for training: {max(0, affordable)} steps, and fewer than "
             f"{FEWEST_STEPS} teach nothing",
             where="--budget",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fieldmark.data.groups import group_ids
 from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.weights import load_weights
-from fieldmark.errors import UsageError
+from fieldmark.errors import OutOfTime
 from fieldmark.heads.row import HEADS, FittedHead, Labelled
 from fieldmark.progress import Progress
 from fieldmark.training.job import Job, Learned, Rows
@@ -57,7 +57,7 @@ def embed(
 ) -> NDArray[np.float32]:
     """The chosen rows of uint8 [N, S, S, 3] -> float32 [len(rows), D].
 
-    Raises UsageError as soon as `deadline` (time.monotonic) is out of reach.
+    Raises OutOfTime as soon as `deadline` (time.monotonic) is out of reach.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = encoder.to(device).eval()
@@ -82,7 +82,7 @@ def refuse_if_late(what: str, begun: float, done: int, total: int, deadline: flo
     need_s = (now - begun) / done * (total - done)
     if now + need_s > deadline:
         left_s = deadline - now
-        raise UsageError(
+        raise OutOfTime(
             f"{what} needs {need_s:.0f} s more, and the budget leaves {left_s:.0f} s"
             if left_s > 0
             else f"the time budget was used up before {what} was done, with what testing and writing need",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from fieldmark.errors import OutputError
+from fieldmark.errors import OutOfTime, OutputError
 from fieldmark.progress import Progress
 from fieldmark.training import journal
 from fieldmark.training.attending import FAULTS, Entrant, Result, attend, fault_in_words
@@ -70,7 +70,12 @@ def run_race(
             round_ends = now + (last - now) / 2  # the other half is for training who wins then
             if round_ends - now < LEAST_SHARE_S or not _winner_is_complete(race, score_name):
                 break
+        judged_before = [race.results.get(each.name) for each in waiting]
         race = _one_round(race, waiting, number, course.images, round_ends, folder, progress)
+        if number > course.rounds and all(
+            race.results.get(each.name) is before for each, before in zip(waiting, judged_before)
+        ):
+            break  # nobody could use the time
         heavy = (name for name, result in race.results.items() if limits.excess(result.judged.weight) > 1)
         race = _without_losers(replace(race, heavy=frozenset(heavy)), entrants, score_name)
     return race
@@ -138,6 +143,8 @@ def _one_round(
             results[each.name] = attend(each, number, images, share_s, results.get(each.name), folder, inside)
         except OutputError:  # a full disk is everybody's trouble
             raise
+        except OutOfTime:
+            continue  # no failure: with more time it may do well
         except FAULTS as fault:
             # Whoever was judged before stands as it was then.
             which = left if each.name in results else failed
