@@ -72,7 +72,9 @@ def test_the_snippet_answers_as_the_bundle_does(fit: str, task: str, tmp_path: P
 
     pixels = load_bytes(photo.getvalue(), geometry)
     assert isinstance(pixels, np.ndarray)
-    scores = pixels.reshape(-1).astype(np.float32) / 255 @ columns / report.manifest.decision.temperature
+    decision = report.manifest.decision
+    scores = pixels.reshape(-1).astype(np.float32) / 255 @ columns / decision.temperature
+    scores = scores if task == "single" else np.array(decision.slopes) * scores + decision.intercepts
     probabilities = np.exp(scores) / np.exp(scores).sum() if task == "single" else 1 / (1 + np.exp(-scores))
     best = np.argsort(-probabilities)[:3]
     expected = [f"{report.manifest.classes[i]} {100 * probabilities[i]:.1f} %" for i in best]

@@ -9,7 +9,7 @@ import numpy as np
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.listing import shown
 from fieldmark.data.splits import folds as assign_folds
-from fieldmark.data.splits import split
+from fieldmark.data.splits import small_classes, split
 from fieldmark.errors import DataError
 from fieldmark.training.choosing import Choice
 from fieldmark.training.job import Rows
@@ -69,7 +69,7 @@ def _saying_who_stays(data: Dataset, train: Rows, fold: Rows) -> Dataset:
     alone = data.rows(train[fold < 0])
     if not len(alone):
         return data
-    names = ", ".join(data.classes[label] for label in np.flatnonzero(alone.counts))
+    names = shown([*small_classes(data.rows(train), 2)], 20)
     note = f"too few images to be tested, so they are learnt from alone: {names} ({len(alone)} images)"
     return replace(data, notes=(*data.notes, note))
 
