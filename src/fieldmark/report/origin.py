@@ -38,10 +38,11 @@ def terms(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     )
 
 
-def reproduce(manifest: Manifest) -> str:
-    """The command that makes this bundle again from the same data: what was asked for, as flags."""
+def reproduce(manifest: Manifest, *, chosen: bool = False) -> str:
+    """The command that makes this bundle again from the same data: what was asked for, as flags. `chosen`:
+    among several models, by `fieldmark choose`."""
     settings = (f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in manifest.asked.items())
-    verb = "train DATA"
+    verb = "choose DATA" if chosen else "train DATA"
     if manifest.method in ("ensemble", "cascade"):
         bundles = (shlex.quote(f"{each.name}.fieldmark") for each in manifest.parents)
         verb = f"combine {' '.join(bundles)} DATA"
