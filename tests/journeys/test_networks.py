@@ -58,9 +58,10 @@ def test_images_that_are_decoded_for_every_batch_give_the_same_bundle(small: Pat
     for manifest in manifests:
         del manifest["created"], manifest["name"]
     assert all(manifest == manifests[0] for manifest in manifests)
-    assert said["kept"]["notes"] == []
-    assert "72 of 72 images are decoded whenever they are needed" in said["streamed"]["notes"][0]
-    assert said["partly"]["notes"] and "72 of 72" not in said["partly"]["notes"][0]
+    again = {name: [note for note in each["notes"] if "whenever they are needed" in note] for name, each in said.items()}
+    assert again["kept"] == []
+    assert "72 of 72 images are decoded" in again["streamed"][0]
+    assert again["partly"] and "72 of 72" not in again["partly"][0]
 
 
 def kill_after_the_first_checkpoint(small: Path, folder: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_class_whose_training_files_cannot_be_read(tmp_path: Path) -> None:
     for number in range(3):
         photo("blue", number).save(tmp_path / "data" / "test" / "blue" / f"{number}.jpg")
     done = fieldmark("train", "data", "--model", "colour", "--out", "x.fieldmark", cwd=tmp_path)
-    assert_clear(done, "blue (3 elsewhere)")
+    assert_clear(done, "blue (3)", "8 files that cannot be read")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 

@@ -21,7 +21,7 @@ from fieldmark.combining.proving import as_logits
 from fieldmark.combining.row import Evidence
 from fieldmark.data.fingerprint import fingerprint
 from fieldmark.data.geometry import Geometry, apply, resampling
-from fieldmark.data.splits import split
+from fieldmark.data.splits import parted_for_folds, split
 from fieldmark.errors import DataError, UsageError
 from fieldmark.inference.deciding import probabilities
 from fieldmark.measures.outcomes import outcomes
@@ -181,7 +181,7 @@ def test_a_paired_difference_is_of_the_same_images():
 def trained_on(data, name: str, seed: int, **recipe: object) -> Manifest:
     """The manifest of a bundle that was trained on `data`, divided with `seed`."""
     settings = {"seed": seed, "split": "0.7,0.15,0.15", "folds": 0, **recipe}
-    divided = data if settings["folds"] else split(data, seed=seed, asked=False)
+    divided = parted_for_folds(data) if settings["folds"] else split(data, seed=seed, asked=False)
     described = msgspec.structs.replace(make.manifest().data, fingerprint=fingerprint(divided), split="random")
     return make.manifest(name=name, recipe=settings, data=described)
 

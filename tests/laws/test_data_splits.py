@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fieldmark.data.dataset import SPLITS, Dataset
 from fieldmark.data.fingerprint import fingerprint
 from fieldmark.data.groups import group_ids
-from fieldmark.data.splits import folds, small_classes, split
+from fieldmark.data.splits import folds, parted_for_folds, small_classes, split
 from fieldmark.errors import DataError, UsageError
 from makers_data import table
 
@@ -108,6 +108,13 @@ def test_rows_without_a_part_fill_what_nobody_was_given() -> None:
     assert set(made.split[30:]) == {"train", "validation"}
     copies = table(np.arange(6) % 2, split=["test", "test", "", "", "", ""], content=["a", "b", "a", "c", "d", "e"])
     assert split(copies, (0.8, 0.0, 0.2), seed=0, asked=False).split[2] == "test"
+
+
+def test_beside_folds_a_copy_of_a_test_image_is_not_learnt_from() -> None:
+    copies = table(np.arange(6) % 2, split=["test", "validation", "", "train", "test", ""], content=[*"abaffc"])
+    made = parted_for_folds(copies)
+    assert list(made.split) == ["test", "train", "test", "train", "test", "train"]
+    assert any("1 images of test are byte-identical to images of train" in note for note in made.notes)
 
 
 def test_copies_across_given_parts_stay_and_are_said() -> None:

@@ -15,7 +15,7 @@ from fieldmark.data.fingerprint import fingerprint
 from fieldmark.data.geometry import Geometry
 from fieldmark.data.loading import load_many
 from fieldmark.data.picture import Unreadable
-from fieldmark.data.splits import split
+from fieldmark.data.splits import parted_for_folds, split
 from fieldmark.errors import DataError
 from fieldmark.training.choosing import parse_shares
 
@@ -77,8 +77,8 @@ def parts_when_made(manifest: Manifest, data: Dataset) -> NDArray[np.object_] | 
         return None
     if recipe.get("folds"):
         # Out-of-fold heads judged the others, and the head that ships learnt from all of them.
-        parts = np.where(data.split == "test", "test", "train").astype(object)
-        return parts if fingerprint(data) == manifest.data.fingerprint else None
+        parted = parted_for_folds(data)
+        return parted.split if fingerprint(parted) == manifest.data.fingerprint else None
     try:
         # Where a split was asked for and could be made, it is the one that is made unasked.
         again = split(data, parse_shares(recipe["split"]), seed=recipe["seed"], asked=False)

@@ -204,4 +204,7 @@ def _refuse_labels_never_trained(dataset: Dataset, path: Path) -> None:
         if strangers:
             what = f"{part} has labels that training never saw, with so many images: {shown(strangers, 10)}"
             do = "add training images of them, or take them out; look for a class that is spelt in two ways"
+            if dataset.skipped:
+                first = dataset.skipped[0].file
+                do = f"mend the {len(dataset.skipped):,} files that cannot be read, {first} first; or {do}"
             raise DataError(what, where=str(path), do=do)

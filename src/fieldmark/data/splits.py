@@ -39,11 +39,9 @@ def split(
         raise DataError(what, where=str(dataset.root), do="add a train part, or leave the split of some rows empty")
     given = set(dataset.split[~pool])
     receivers = [p for p, share in zip(SPLITS, shares) if p == "train" or (share > 0 and p not in given)]
-    part = dataset.split.copy()
-    part[pool] = "train"
     ids = group_ids(dataset)
-    if blank.any():
-        _follow_given(part, pool, ids, dataset.split)
+    part = _following(dataset, ids)
+    part[pool & (part == "")] = "train"
     notes = _leaks(dataset)
     if len(receivers) > 1:
         small = _small(dataset, pool, ids, len(receivers), asked)
@@ -81,6 +79,17 @@ def folds(dataset: Dataset, k: int, *, seed: int, asked: bool) -> NDArray[np.int
     return fold
 
 
+def parted_for_folds(dataset: Dataset) -> Dataset:
+    """The dataset with a row in "test" or in "train": where it was given, or for folds, which have no other parts.
+
+    A row without a part goes where its group is. What was given and stands on two sides is said in a note.
+    """
+    given = replace(dataset, split=np.where(dataset.split == "validation", "train", dataset.split).astype(object))
+    part = _following(given, group_ids(given))
+    part[part == ""] = "train"
+    return replace(given, split=part, notes=given.notes + _leaks(given))
+
+
 def small_classes(dataset: Dataset, need: int) -> dict[str, int]:
     """Classes that fewer than `need` groups hold, with how many do; classes without an image are not among them."""
     return _groups_a_class(dataset, np.ones(len(dataset), dtype=bool), group_ids(dataset), need)
@@ -105,12 +114,12 @@ def _check_shares(shares: tuple[float, float, float]) -> None:
         raise UsageError(what, where=f"split = {','.join(f'{s:g}' for s in shares)}", do="for example 0.7,0.15,0.15")
 
 
-def _follow_given(
-    part: NDArray[np.object_], pool: NDArray[np.bool_], ids: NDArray[np.int64], given: NDArray[np.object_]
-) -> None:
-    # A row without a part goes where its group already is; training first, so that no test image is trained on.
-    for name in ("validation", "test"):
-        part[pool & np.isin(ids, ids[given == name]) & ~np.isin(ids, ids[given == "train"])] = name
+def _following(dataset: Dataset, ids: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The parts, a row without one being where its group is; training first, as what is given there stays there."""
+    part = dataset.split.copy()
+    for name in ("train", "validation", "test"):
+        part[(part == "") & np.isin(ids, ids[dataset.split == name])] = name
+    return part
 
 
 def _small(

@@ -9,7 +9,7 @@ import numpy as np
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.listing import shown
 from fieldmark.data.splits import folds as assign_folds
-from fieldmark.data.splits import small_classes, split
+from fieldmark.data.splits import parted_for_folds, small_classes, split
 from fieldmark.errors import DataError
 from fieldmark.training.choosing import Choice
 from fieldmark.training.job import Rows
@@ -35,9 +35,9 @@ def divide(data: Dataset, choice: Choice, recipe: Recipe) -> Divided:
     image (several labels an image: the label is then no class, and a note says so).
     """
     given = sorted(set(data.split.tolist()) - {""})
-    test = np.flatnonzero(data.split == "test")
     if choice.folds:
-        train = np.flatnonzero(data.split != "test")
+        data = parted_for_folds(data)
+        train, test = (np.flatnonzero(data.split == name) for name in ("train", "test"))
         fold = assign_folds(data.rows(train), choice.folds, seed=recipe.seed, asked=recipe.folds != "auto")
         data = _of_taught_classes(_saying_who_stays(data, train, fold), train)
         words = f"{fold.max() + 1} folds, stratified, groups kept together"
