@@ -58,7 +58,7 @@ def test_images_that_are_decoded_for_every_batch_give_the_same_bundle(small: Pat
     for manifest in manifests:
         del manifest["created"], manifest["name"]
     assert all(manifest == manifests[0] for manifest in manifests)
-    again = {name: [note for note in each["notes"] if "whenever they are needed" in note] for name, each in said.items()}
+    again = {name: [n for n in each["notes"] if "whenever they are needed" in n] for name, each in said.items()}
     assert again["kept"] == []
     assert "72 of 72 images are decoded" in again["streamed"][0]
     assert again["partly"] and "72 of 72" not in again["partly"][0]
