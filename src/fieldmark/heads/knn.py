@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
 from fieldmark.heads.choosing import LOG_LOSS, choose
@@ -80,6 +79,8 @@ def _kept(data: Labelled, seed: int) -> tuple[Labelled, tuple[str, ...]]:
 
 
 def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+    from sklearn.neighbors import KNeighborsClassifier  # two seconds to import; training does without
+
     model = KNeighborsClassifier(n_neighbors=int(settings["k"]), weights="distance", metric="cosine")
     shares = model.fit(data.embedding, data.targets).predict_proba(asked)
     return np.asarray(shares) if data.task == "single" else np.stack([each[:, 1] - 0.5 for each in shares], axis=1)

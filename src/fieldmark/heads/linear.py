@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from sklearn.linear_model import Ridge
 from torch import nn
 
 from fieldmark.heads.choosing import SQUARED_HINGE, fit_chosen
@@ -49,6 +48,8 @@ def _path(data: Labelled, ridges: Sequence[float]) -> Iterator[nn.Module]:
 
 
 def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+    from sklearn.linear_model import Ridge  # two seconds to import; training does without
+
     scaling = Centred.of(data.embedding)
     model = Ridge(alpha=float(settings["ridge"])).fit(scaling.apply_to(data.embedding), 2 * one_hot(data) - 1)
     return np.asarray(model.predict(scaling.apply_to(asked)))

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.svm import LinearSVC
 from torch import nn
 
 from fieldmark.heads.choosing import SQUARED_HINGE, fit_chosen
@@ -37,6 +35,9 @@ def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:
 
 
 def _library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+    from sklearn.multiclass import OneVsRestClassifier  # two seconds to import; training does without
+    from sklearn.svm import LinearSVC
+
     scaling = Centred.of(data.embedding)
     # LIBLINEAR penalises the bias unless the constant that it stands for is large.
     plain = LinearSVC(C=float(settings["C"]), dual=False, intercept_scaling=1000, tol=1e-8, max_iter=100_000)

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 from torch import nn
 
 from fieldmark.heads.choosing import LOG_LOSS, fit_chosen
@@ -39,6 +37,9 @@ def _path(data: Labelled, strengths: Sequence[float]) -> Iterator[nn.Module]:
 
 
 def library(data: Labelled, settings: Settings, _seed: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+    from sklearn.linear_model import LogisticRegression  # two seconds to import; training does without
+    from sklearn.multiclass import OneVsRestClassifier
+
     scaling = Centred.of(data.embedding)
     plain = LogisticRegression(C=float(settings["C"]), max_iter=10_000, tol=1e-6)
     model = plain if data.task == "single" else OneVsRestClassifier(plain)
