@@ -1,4 +1,8 @@
-"""Every family from scratch for the same time on small images, one line each. DATA [--models a,b] [train's flags]."""
+"""Every family from scratch for the same time on small images, one line each. DATA [--models a,b] [train's flags].
+
+Beside them scikit-learn's logistic regression on raw pixels (standardised, 200 steps of L-BFGS at most), "raw". DATA
+has a training and a test part. Intervals are Wilson's, 95 %.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,17 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+import fieldmark
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.geometry import Geometry
+from fieldmark.data.loading import load_many
+from fieldmark.measures.intervals import proportion
 
 FAMILIES = {
     "LeNet": "lenet",
@@ -24,11 +39,30 @@ FAMILIES = {
 }
 
 
+def raw_pixels(data: Dataset) -> dict[str, Any]:
+    """Logistic regression on the pixels, each minus its mean over its spread."""
+    begun, geometry = time.monotonic(), Geometry(size_px=int(np.median(data.sizes_px)), fit="squash")
+    train, test = (np.flatnonzero(data.split == part) for part in ("train", "test"))
+    pixels = [
+        np.stack(list(load_many([data.path(at) for at in rows], geometry))).reshape(len(rows), -1)
+        for rows in (train, test)
+    ]
+    mean, spread = pixels[0].mean(axis=0, dtype=np.float32), pixels[0].std(axis=0, dtype=np.float32) + 1
+    seen, asked = ((each - mean) / spread for each in pixels)
+    model = LogisticRegression(max_iter=200).fit(seen, data.targets[train])
+    right = int((model.predict(asked) == data.targets[test]).sum())
+    figure = proportion(right, len(test))
+    accuracy = {"value": figure.value, "low": figure.low, "high": figure.high, "n": figure.n}
+    return {"family": "logistic regression on raw pixels", "accuracy": accuracy, "seconds": time.monotonic() - begun}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data")
-    parser.add_argument("--models", default=",".join(FAMILIES.values()))
+    parser.add_argument("--models", default=",".join(("raw", *FAMILIES.values())))
     ours, flags = parser.parse_known_args()
+    if "raw" in ours.models.split(","):
+        print(json.dumps(raw_pixels(fieldmark.read(ours.data))), flush=True)
     for family, model in FAMILIES.items():
         if model not in ours.models.split(","):
             continue
@@ -40,7 +74,7 @@ def main() -> None:
             print(json.dumps({"family": family, "model": model, "error": done.stderr[-400:]}), flush=True)
             continue
         result = json.loads(done.stdout)
-        row = {"family": family, "model": model, "accuracy": result["test"]["accuracy"]["value"]}
+        row = {"family": family, "model": model, "accuracy": result["test"]["accuracy"]}
         row |= {name: result[name] for name in ("seconds", "size_bytes", "latency_ms")}
         print(json.dumps(row), flush=True)
 

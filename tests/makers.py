@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from fieldmark.cli.main import main
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 70, 200), "yellow": (210, 200, 40)}
 
@@ -54,6 +60,22 @@ def fieldmark(
         check=False,
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def refused(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command line in this process, which has imported all it needs: to start one anew for each of many refusals
+    would take most of a test run."""
+    said, complained = io.StringIO(), io.StringIO()
+    command = ["fieldmark", *map(str, words)]
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(complained),
+        mock.patch.object(sys, "argv", command),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return subprocess.CompletedProcess(command, int(ended.value.code or 0), said.getvalue(), complained.getvalue())
 
 
 def truncated_jpeg(file: Path) -> None:

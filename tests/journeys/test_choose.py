@@ -14,7 +14,7 @@ import pytest
 from fieldmark.training.contenders import Contender
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.selecting import choose
-from makers import fieldmark, photo_folder
+from makers import fieldmark, photo_folder, refused
 
 FIXED = ("--model", "colour", "--model", "hog+colour", "--budget", "3m")
 
@@ -88,7 +88,7 @@ def test_nothing_within_the_limits_names_the_nearest(small: Path, tmp_path: Path
     ],
 )
 def test_what_cannot_be_followed(small: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
-    done = fieldmark("choose", small, *words, "--out", "b.fieldmark", cwd=tmp_path)
+    done = refused("choose", small, *words, "--out", "b.fieldmark", cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr
     assert not list(tmp_path.iterdir())
 

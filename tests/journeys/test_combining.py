@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from makers import fieldmark, photo_folder
+from makers import fieldmark, photo_folder, refused
 
 FAST = ("--json", "--folds", "0", "--size", "32", "--split", "0.5,0.25,0.25")
 NETWORK = ("--model", "lenet", "--epochs", "3", "--batch", "16")
@@ -74,7 +74,7 @@ def test_a_small_network_learns_from_a_bundle(workplace: Path) -> None:
     ids=lambda part: part if isinstance(part, str) else "",
 )
 def test_what_cannot_be_done_is_said_and_leaves_nothing(workplace: Path, words: tuple[str, ...], word: str) -> None:
-    done = fieldmark(*words, "--out", "nothing.fieldmark", cwd=workplace)
+    done = refused(*words, "--out", "nothing.fieldmark", cwd=workplace)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
     for part in ("error: ", "  where: ", "  do:    ", word):

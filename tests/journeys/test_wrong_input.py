@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from makers import assert_clear, fieldmark, photo, photo_folder, truncated_jpeg
+from makers import assert_clear, fieldmark, photo, photo_folder, refused, truncated_jpeg
 
 
 def missing(root: Path) -> str:
@@ -67,7 +67,7 @@ DATA: list[tuple[Callable[[Path], str], str]] = [
 def test_data_that_cannot_be_used(make: Callable[[Path], str], word: str, tmp_path: Path) -> None:
     data = make(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    done = fieldmark("train", data, "--model", "colour", "--out", "x.fieldmark", cwd=tmp_path)
+    done = refused("train", data, "--model", "colour", "--out", "x.fieldmark", cwd=tmp_path)
     assert_clear(done, word)
     assert sorted(tmp_path.rglob("*")) == before, "nothing half written"
 
@@ -106,7 +106,7 @@ def test_a_class_too_small_for_the_split_that_was_asked(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_cannot_be_followed(words: tuple[str, ...], word: str, photos: Path, tmp_path: Path) -> None:
-    done = fieldmark("train", photos, *words, "--out", "x.fieldmark", cwd=tmp_path)
+    done = refused("train", photos, *words, "--out", "x.fieldmark", cwd=tmp_path)
     assert_clear(done, word)
     assert not list(tmp_path.iterdir())
 
@@ -140,7 +140,7 @@ BAD_IMAGES: list[tuple[Callable[[Path], None], str]] = [
 @pytest.mark.parametrize(("make", "reason"), BAD_IMAGES, ids=[reason for _, reason in BAD_IMAGES])
 def test_a_bad_image_given_alone(make: Callable[[Path], None], reason: str, bundle: Path, tmp_path: Path) -> None:
     make(tmp_path / "bad.jpg")
-    assert_clear(fieldmark("predict", bundle, "bad.jpg", cwd=tmp_path), reason, "bad.jpg")
+    assert_clear(refused("predict", bundle, "bad.jpg", cwd=tmp_path), reason, "bad.jpg")
 
 
 def test_bad_images_in_a_folder_are_skipped_named_and_counted(photos: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_bundle_with_a_missing_or_altered_file(file: str, harm: str, bundle: P
         encoded = bytearray((copy / file).read_bytes())
         encoded[len(encoded) // 2] ^= 1
         (copy / file).write_bytes(encoded)
-    assert_clear(fieldmark("check", copy, cwd=tmp_path), file.split("/")[-1])
+    assert_clear(refused("check", copy, cwd=tmp_path), file.split("/")[-1])
 
 
 def test_something_else_is_in_the_way(photos: Path, tmp_path: Path) -> None:
