@@ -1,4 +1,7 @@
-"""End to end: image files to sealed bundle, wall clock and test accuracy. Everything after DATA goes to `train`."""
+"""End to end: image files to sealed bundle, wall clock and test accuracy. Everything after DATA goes to `train`.
+
+"curve": after each epoch the seconds of training so far and the score on the validation part, networks only.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import accumulate
+from pathlib import Path
 
 
 def main() -> None:
@@ -16,6 +21,7 @@ def main() -> None:
         begun = time.monotonic()
         done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
         wall_s = time.monotonic() - begun
+        epochs = json.loads(Path(folder, "b.fieldmark", "report", "report.json").read_text())["epochs"]
     result = json.loads(done.stdout)
     row = {
         "data": data,
@@ -27,6 +33,10 @@ def main() -> None:
         "latency_ms": result["latency_ms"],
         "size_bytes": result["size_bytes"],
         "choices": result["choices"],
+        "curve": [
+            (round(seconds), round(epoch["score"], 4))
+            for seconds, epoch in zip(accumulate(epoch["seconds"] for epoch in epochs), epochs)
+        ],
     }
     print(json.dumps(row))
 
