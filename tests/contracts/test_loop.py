@@ -33,7 +33,13 @@ plans = pytest.mark.parametrize(
         {"augment": "flip+trivial+erase+mixup+cutmix", "balance": "class-weights"},
         {"optimiser": "lion", "learning_rate": 0.003, "schedule": "triangle"},
         {"clip": 0.1, "micro_batch": 5, "schedule": "one-cycle"},
-        {"average": 0.1, "optimiser": "adamw", "first_layer_rate": 0.3},
+        {
+            "average": 0.1,
+            "optimiser": "adamw",
+            "first_layer_rate": 0.3,
+            "frozen_share": 0.5,
+            "keeps_statistics": True,
+        },
         {"balance": "balanced-sampling", "loss": "focal"},
         {"epochs": 2.5},
         {"patience": 1, "epochs": 12},
@@ -57,6 +63,18 @@ def stop_at(step: int):
             raise Stopped
 
     return progress
+
+
+def test_what_is_frozen_and_the_statistics_stay_as_they_came(tmp_path):
+    network = make.network()
+    names = [name for name, _ in network.named_parameters()]
+    frozen, moving = names[: len(names) // 2], names[len(names) // 2 :]
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    fit(network, make.job(tmp_path), changed(frozen_share=0.5, keeps_statistics=True))
+    after = network.state_dict()
+    averages = [name for name in after if name.endswith(("running_mean", "running_var"))]
+    assert averages and all(torch.equal(before[name], after[name]) for name in (*frozen, *averages))
+    assert not any(torch.equal(before[name], after[name]) for name in moving)
 
 
 @pytest.mark.parametrize("task", ["single", "multi"])

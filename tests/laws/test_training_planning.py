@@ -96,15 +96,11 @@ def test_small_images_are_shifted_and_large_ones_cropped(tmp_path):
     assert large.shift_px == 0 and large.crop_scale < 1.0
 
 
-def test_fine_tuning_sees_smaller_crops_where_the_network_takes_them(tmp_path):
-    def view_px(pretrained=True, any_size=True, **changes):
-        job = job_of(tmp_path, **changes)
-        row = replace(job.choice.row, any_size=any_size)
-        return plan(replace(job, choice=replace(job.choice, row=row)), pretrained=pretrained)[0].view_px
-
-    assert view_px(size_px=224) == 160
-    assert view_px(size_px=224, any_size=False) is None and view_px(size_px=224, pretrained=False) is None
-    assert view_px(size_px=64) is None and view_px(size_px=224, crop_scale=1.0) is None
+def test_fine_tuning_keeps_the_first_layers_and_the_statistics_and_says_so(tmp_path):
+    (tuned, said), (made, _) = (plan(job_of(tmp_path), pretrained=pretrained) for pretrained in (True, False))
+    assert (tuned.frozen_share, tuned.keeps_statistics) == (0.0 if torch.cuda.is_available() else 0.5, True)
+    assert (made.frozen_share, made.keeps_statistics) == (0.0, False)
+    assert any(line.startswith("frozen = ") for line in said) == (tuned.frozen_share > 0)
 
 
 def test_a_budget_leaves_room_for_more_epochs(tmp_path):

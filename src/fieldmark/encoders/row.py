@@ -34,7 +34,6 @@ class EncoderRow:
     trainable: bool  # has parameters that the training loop can improve
     weights: str | None = None
     optimiser: Optimiser = "sgd"  # that trains it best from scratch
-    any_size: bool = False  # once built it takes images of other sizes too
     fits_small: bool = False  # can be built for images of 8 to SMALL_PX as they are, without enlarging them
 
 

@@ -52,7 +52,6 @@ def zoo_row(name: str) -> EncoderRow:
         trainable=True,
         weights=name,
         optimiser=known.optimiser if known else "sgd",
-        any_size=not settings.fixed_input_size,
         fits_small=known is not None,
     )
 

@@ -9,11 +9,11 @@ from torch.nn import functional
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: what Pillow takes for the grey of a colour
 
 
-def warp(pixels: Tensor, maps: Tensor, side: int | None = None) -> Tensor:
-    """uint8 [N, S, S, 3] -> the same shape, or with another `side`: the place (x, y) of each result, -1..1 from edge
+def warp(pixels: Tensor, maps: Tensor) -> Tensor:
+    """uint8 [N, S, S, 3] -> the same shape: the place (x, y) of each result, -1..1 from edge
     to edge, shows what is at `maps` float [N, 2, 3] times (x, y, 1) in its image. Bilinear; beyond the edge lies the
     image mirrored."""
-    images, side = len(pixels), side or pixels.shape[1]
+    images, side = pixels.shape[:2]
     maps = maps.to(pixels.device, torch.float32)
     centres = (2.0 * torch.arange(side, device=pixels.device) + 1.0) / side - 1.0
     # Written out because functional.affine_grid takes longer than the sampling itself.

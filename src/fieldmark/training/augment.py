@@ -11,7 +11,7 @@ from fieldmark.training.plan import Plan
 
 
 def augment(pixels: Tensor, mirrored: Tensor, plan: Plan, generator: torch.Generator) -> tuple[Tensor, Mix | None]:
-    """uint8 [N, S, S, 3] -> views, of the plan's `view_px` if it has one, and how images were mixed, if they were;
+    """uint8 [N, S, S, 3] -> views of the same shape, and how images were mixed, if they were;
     `mirrored` bool [N] says whose turn it is in this epoch. Depends on nothing but its arguments; `generator` is on
     the CPU whatever the device."""
     rows = rows_of(plan.augment)

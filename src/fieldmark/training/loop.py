@@ -32,7 +32,7 @@ from fieldmark.training.objective import Aim, Objective, objective
 from fieldmark.training.plan import Plan
 from fieldmark.training.running import Run, begin_or_resume
 from fieldmark.training.schedule import Pace, Refits, position, rate, refit
-from fieldmark.training.scoring import SCORING_BATCH, Score, score
+from fieldmark.training.scoring import Score, score, scoring_batch
 from fieldmark.training.stopping import told_to_end
 from fieldmark.training.winograd import winograd
 
@@ -63,10 +63,8 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
     together.meet()
     standing, tensors = begin_or_resume(job, together.agreed(plan, Plan))
     plan = standing.plan
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
     with _prepared(network, job, standing) as (told, log, batches):
         accelerator = _accelerator(plan.precision)
-        network.train()
         model = accelerator.prepare_model(network, evaluation_mode=True)  # as it is: see Gradient
         optimiser = accelerator.prepare_optimizer(optimisers.build(network, plan))
         together.begin_alike(network)
@@ -75,7 +73,7 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         gradient = Gradient(model, lowered, accelerator)
         per_epoch = batches.per_epoch
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
-        pace = None if job.deadline is None else Pace(job.deadline, run.step)
+        pace = None if job.deadline is None else Pace(job.deadline)
         began, scoring_s = (time.monotonic(), run.step), _scoring_time(network, job, plan)
 
         while run.step < refits[-1][1] and not run.tired:
@@ -104,6 +102,8 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
             if ended:
                 scoring_s = _score(run, network, job, steps=(run.step - 1) % per_epoch + 1, rate=learning_rate)
             run.save_when_due(epoch_ended=ended)
+            if ended and pace is not None:
+                pace.begin(run.step)
             job.progress("train", run.step, refits[-1][1], _remark(run, refits[-1][1], began))
 
         notes = run.ended()
@@ -116,6 +116,10 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
 @contextmanager
 def _prepared(network: Network, job: Job, standing: Standing) -> Iterator[tuple[Callable[[], bool], Log, Batches]]:
     """Everything that is so while training runs, and not after: whether to end, whom to tell, what comes next."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+    network.freeze(standing.plan.frozen_share)
+    network.keeps_statistics = standing.plan.keeps_statistics
+    network.train()
     with (
         deterministic(standing.plan.threads),
         winograd(network),
@@ -165,7 +169,7 @@ def _take_step(optimiser: Optimizer, accelerator: Accelerator, plan: Plan, learn
 def _score(run: Run, network: Network, job: Job, *, steps: int, rate: float) -> float:
     """An epoch of `steps` is over; returns the seconds that its scoring took."""
     with run.average.applied():
-        reached = together.agreed(score(network, job, run.plan.score, run.scoring_batch), Score)
+        reached = together.agreed(score(network, job, run.plan.score, run.memory_suffices_for), Score)
         run.scored(reached, steps=steps, learning_rate=rate)
     run.epoch_ended()
     return reached.seconds
@@ -176,7 +180,7 @@ def _scoring_time(network: Network, job: Job, plan: Plan) -> float:
     to learn it there. 0 where no budget asks."""
     if job.deadline is None:
         return 0.0
-    some = job.validation[:SCORING_BATCH]
+    some = job.validation[: scoring_batch(job)]
     return score(network, with_rows(job, validation=some), plan.score).seconds * len(job.validation) / len(some)
 
 

@@ -28,6 +28,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     learning_rate: float
     weight_decay: float
     first_layer_rate: float = 1.0  # share of the rate that the first layer gets; between it and the head, in steps
+    frozen_share: float = 0.0  # of the weights, counted as tensors from the input on, that stay as they came
+    keeps_statistics: bool = False  # batch normalisation goes by the averages that the pretrained weights came with
     schedule: str = "cosine"
     warmup: float
     clip: float = 0.0  # largest norm of the gradient of all weights together; 0: any
@@ -45,7 +47,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     augment: str  # names of augmentations joined with +, or none; the next three are how strong three of them are
     flip: bool
     crop_scale: float
-    view_px: int | None = None  # side that training's crops are resized to; None: the input's own
     shift_px: int = 0  # random shift of so many pixels each way, edges mirrored
     mirror: bool = False  # answers are those of the image and its mirror image together
     patience: int

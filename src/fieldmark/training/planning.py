@@ -20,7 +20,7 @@ from fieldmark.training.precision import Precision, fastest_precision
 from fieldmark.training.schedule import SCHEDULES
 from fieldmark.training.settled import settled
 
-PHOTO_PX, STRIDE = 128, 32  # smaller images have no px to spare; networks halve the sides five times
+FROZEN = 0.5
 
 
 def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
@@ -55,6 +55,8 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             ),
             weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
             first_layer_rate=0.3 if pretrained else 1.0,
+            frozen_share=_frozen(pretrained, choices),
+            keeps_statistics=pretrained,
             schedule=schedule,
             warmup=settle("warmup", recipe.warmup, SCHEDULES[schedule].warmup, f"usual for {schedule}"),
             clip=recipe.clip,
@@ -64,7 +66,6 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             flip=views.flip,
             mirror=mirror,
             crop_scale=views.crop_scale,
-            view_px=_view(size_px) if pretrained and job.choice.row.any_size and views.crop_scale < 1.0 else None,
             shift_px=views.shift_px,
             patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
             precision=settle("precision", recipe.precision, fastest, fastest_why),
@@ -85,10 +86,14 @@ def _refuse_mirrors_unseen(flip: bool, mirror: bool) -> None:
         )
 
 
-def _view(size_px: int) -> int | None:
-    """A crop shows things larger than the whole image does, by about as much as 5/7 of the size makes up for: half
-    the work, and no worse (Touvron et al. 2019, Fixing the train-test resolution discrepancy)."""
-    return size_px * 5 // 7 // STRIDE * STRIDE if size_px >= PHOTO_PX else None
+def _frozen(pretrained: bool, choices: list[str]) -> float:
+    if not pretrained or torch.cuda.is_available():
+        return 0.0
+    choices.append(
+        f"frozen = {FROZEN:g} of the layers, from the input on: those see what all photos have in common, and the "
+        "others learn twice as often in the same time"
+    )
+    return FROZEN
 
 
 def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:

@@ -23,7 +23,7 @@ from fieldmark.training.checkpoint import Standing
 from fieldmark.training.job import Job
 from fieldmark.training.logbook import Log
 from fieldmark.training.plan import Plan
-from fieldmark.training.scoring import SCORING_BATCH, Score
+from fieldmark.training.scoring import Score
 
 CUT, MOST_CUTS = 0.3, 3  # of the learning rate, where the loss is no number; so often at most
 SAVE_EPOCH_S, SAVE_S = 5.0, 60.0  # at an epoch's end when the last save is so old; amid an epoch when so old
@@ -139,9 +139,9 @@ class Run:
         return [self.plan.micro_batch or self.plan.batch, *self._halved][-1]
 
     @property
-    def scoring_batch(self) -> int:
-        """Where training had to go in small groups, scoring goes in no larger ones."""
-        return min([SCORING_BATCH, *self._halved])
+    def memory_suffices_for(self) -> int | None:
+        """Images at once, where more did not go; None: nothing is known to be too much."""
+        return min(self._halved, default=None)
 
     @property
     def _halved(self) -> list[int]:

@@ -81,20 +81,24 @@ def position(step: int, refits: Refits) -> float:
 
 
 class Pace:
-    """The speed of late, and what it allows before `deadline` (seconds of `time.monotonic`); begun at `step`."""
+    """The speed of late, and what it allows before `deadline` (seconds of `time.monotonic`). The clock starts with
+    the end of the first step: that one makes ready what all others use, and may take as long as twenty of them."""
 
-    def __init__(self, deadline: float, step: int) -> None:
+    def __init__(self, deadline: float) -> None:
         self.deadline = deadline
+        self.since, self.step, self.step_s = 0.0, -1, 0.0
+
+    def begin(self, step: int) -> None:
+        """Steps are timed from here, where `step` are done."""
         self.since, self.step = time.monotonic(), step
-        self.step_s = 0.0
 
     def measure(self, step: int) -> bool:
         """Called after each step; True where the speed was measured anew: every five seconds, and more often in the
         end, so that an error then is a small share of what is left."""
-        now, first = time.monotonic(), self.step_s == 0.0
-        if step <= self.step:  # steps were undone: what they took says nothing of those to come
-            self.since, self.step = now, step
+        if self.step < 0 or step <= self.step:  # steps were undone: what they took says nothing of those to come
+            self.begin(step)
             return False
+        now, first = time.monotonic(), self.step_s == 0.0
         if 0.0 < now - self.since < min(5.0, 0.1 * (self.deadline - now)):
             return False
         newest_s = (now - self.since) / (step - self.step)

@@ -39,8 +39,8 @@ def shift(pixels: Tensor, plan: Plan, generator: torch.Generator) -> Tensor:
 
 
 def crop(pixels: Tensor, plan: Plan, generator: torch.Generator) -> Tensor:
-    """A crop of `plan.crop_scale`..1 of the area, 3:4 to 4:3, drawn anywhere and resized to `plan.view_px`, or to the
-    whole (Szegedy et al. 2015). Bilinear: most crops are hardly larger, so little is shrunk enough to alias."""
+    """A crop of `plan.crop_scale`..1 of the area, 3:4 to 4:3, drawn anywhere and resized to the whole. Bilinear: most
+    crops are enlarged, if anything (Szegedy et al. 2015)."""
     draws = torch.rand(4, len(pixels), generator=generator, dtype=torch.float64)
     area = plan.crop_scale + (1.0 - plan.crop_scale) * draws[0]
     stretch = torch.exp((2.0 * draws[1] - 1.0) * 0.5 * torch.log(torch.tensor(4.0 / 3.0)))
@@ -48,7 +48,7 @@ def crop(pixels: Tensor, plan: Plan, generator: torch.Generator) -> Tensor:
     corners = torch.zeros(len(pixels), 2, 3, dtype=torch.float64)
     corners[:, 0, 0], corners[:, 0, 2] = wide, (1.0 - wide) * (2.0 * draws[2] - 1.0)
     corners[:, 1, 1], corners[:, 1, 2] = high, (1.0 - high) * (2.0 * draws[3] - 1.0)
-    return warp(pixels, corners, plan.view_px)
+    return warp(pixels, corners)
 
 
 def colour(pixels: Tensor, _plan: Plan, generator: torch.Generator) -> Tensor:
