@@ -42,6 +42,7 @@ def test_what_was_asked_is_done_and_needs_no_reason(tmp_path):
         "optimiser": "lion",
         "micro_batch": 2,
         "clip": 0.5,
+        "frozen_share": 0.0,
         "schedule": "triangle",
         "learning_rate": 0.7,
         "weight_decay": 0.3,
@@ -100,7 +101,10 @@ def test_fine_tuning_keeps_the_first_layers_and_the_statistics_and_says_so(tmp_p
     (tuned, said), (made, _) = (plan(job_of(tmp_path), pretrained=pretrained) for pretrained in (True, False))
     assert (tuned.frozen_share, tuned.keeps_statistics) == (0.0 if torch.cuda.is_available() else 0.5, True)
     assert (made.frozen_share, made.keeps_statistics) == (0.0, False)
-    assert any(line.startswith("frozen = ") for line in said) == (tuned.frozen_share > 0)
+    assert any(line.startswith("frozen share = ") for line in said)
+    assert plan(job_of(tmp_path, frozen_share=0.3), pretrained=True)[0].frozen_share == 0.3
+    with pytest.raises(UsageError, match="never trained"):
+        plan(job_of(tmp_path, frozen_share=0.3), pretrained=False)
 
 
 def test_a_budget_leaves_room_for_more_epochs(tmp_path):

@@ -37,6 +37,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     batch = settle("batch", recipe.batch, _batch(images, optimiser, pretrained), "at least 16 steps a pass")
     _refuse_more_than_there_are(recipe.batch, images)
+    _refuse_frozen_noise(recipe.frozen_share, pretrained)
     epochs = settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none"))
     views = choose_views(job, epochs=epochs, batch=batch)
     choices.extend(views.reasons)
@@ -55,7 +56,7 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             ),
             weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
             first_layer_rate=0.3 if pretrained else 1.0,
-            frozen_share=_frozen(pretrained, choices),
+            frozen_share=settle("frozen share", recipe.frozen_share, *_frozen(pretrained)),
             keeps_statistics=pretrained,
             schedule=schedule,
             warmup=settle("warmup", recipe.warmup, SCHEDULES[schedule].warmup, f"usual for {schedule}"),
@@ -86,14 +87,24 @@ def _refuse_mirrors_unseen(flip: bool, mirror: bool) -> None:
         )
 
 
-def _frozen(pretrained: bool, choices: list[str]) -> float:
-    if not pretrained or torch.cuda.is_available():
-        return 0.0
-    choices.append(
-        f"frozen = {FROZEN:g} of the layers, from the input on: those see what all photos have in common, and the "
-        "others learn twice as often in the same time"
+def _frozen(pretrained: bool) -> tuple[float, str]:
+    if not pretrained:
+        return 0.0, "from scratch every layer has all to learn"
+    if torch.cuda.is_available():
+        return 0.0, "a GPU has the time to move all layers"
+    return (
+        FROZEN,
+        "the first layers see what all photos have in common; the others learn twice as often in the same time",
     )
-    return FROZEN
+
+
+def _refuse_frozen_noise(asked: float | Literal["auto"], pretrained: bool) -> None:
+    if asked != "auto" and asked > 0 and not pretrained:
+        raise UsageError(
+            "layers that were never trained would stay as they are",
+            where=f"--frozen-share {asked:g}, weights = none",
+            do="drop it, or start from weights with --weights",
+        )
 
 
 def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:

@@ -48,6 +48,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate")] | Auto = "auto"
     weight_decay: Annotated[float, Meta(ge=0, description="decoupled weight decay")] | Auto = "auto"
+    frozen_share: (
+        Annotated[
+            float, Meta(ge=0, lt=1, description="share of the layers, from the input on, that stay as they came")
+        ]
+        | Auto
+    ) = "auto"
     schedule: Annotated[str, Meta(description="how the rate rises and falls: cosine, triangle or one-cycle")] = "auto"
     warmup: Annotated[float, Meta(ge=0, le=1, description="share of steps in which the rate rises")] | Auto = "auto"
     clip: Annotated[
