@@ -145,6 +145,18 @@ def job(folder: Path, *, images: int = 96, task: Task = "single", seed: int = 0,
     return Job(**{**fields, **changes})
 
 
+class Stopped(Exception):
+    """Thrown from within a run, by its progress, to stop it where the test wants."""
+
+
+def stop_at(step: int) -> Callable[..., None]:
+    def progress(stage: str, done: int, total: int, remark: str = "") -> None:
+        if done == step:
+            raise Stopped
+
+    return progress
+
+
 def lowered(
     objective: Objective,
     logits: Tensor,

@@ -38,18 +38,6 @@ def curve_in_mlflow(run_folder: Path, name: str) -> list[tuple[int, float]]:
 READ = {"tensorboard": curve_in_tensorboard, "mlflow": curve_in_mlflow}
 
 
-class Stopped(Exception):
-    pass
-
-
-def stop_at(step: int):
-    def progress(stage: str, done: int, total: int, remark: str = "") -> None:
-        if done == step:
-            raise Stopped
-
-    return progress
-
-
 @every_listener
 def test_its_own_tools_read_one_run_with_every_step_though_it_was_stopped_and_resumed(name, tmp_path, monkeypatch):
     pytest.importorskip(LISTENERS[name].package, reason=f"THE LISTENER {name} WAS NOT TESTED: not installed")
@@ -60,8 +48,8 @@ def test_its_own_tools_read_one_run_with_every_step_though_it_was_stopped_and_re
     folder = tmp_path / "photos.run"
     folder.mkdir()
     recipe = Recipe(log=name)
-    with pytest.raises(Stopped):
-        fit(make.network(), make.job(folder, recipe=recipe, progress=stop_at(6)), make.PLAN)
+    with pytest.raises(make.Stopped):
+        fit(make.network(), make.job(folder, recipe=recipe, progress=make.stop_at(6)), make.PLAN)
     fitted = fit(make.network(), make.job(folder, recipe=recipe, resume=True), make.PLAN)
     assert not any("listener" in note for note in fitted.notes)
     assert sorted(dict(READ[name](folder, "step/loss"))) == list(range(1, 17))

@@ -53,18 +53,6 @@ def changed(**changes: object) -> Plan:
     return msgspec.structs.replace(make.PLAN, **changes)
 
 
-class Stopped(Exception):
-    """Thrown from within a run, by its progress, to stop it where the test wants."""
-
-
-def stop_at(step: int):
-    def progress(stage: str, done: int, total: int, remark: str = "") -> None:
-        if done == step:
-            raise Stopped
-
-    return progress
-
-
 def test_what_is_frozen_and_the_statistics_stay_as_they_came(tmp_path):
     network = make.network()
     names = [name for name, _ in network.named_parameters()]
@@ -116,8 +104,8 @@ def test_stopped_and_resumed_is_as_if_left_alone(tmp_path, monkeypatch, changes,
     left_alone, resumed = make.network(), make.network()
     (tmp_path / "alone").mkdir()
     whole = fit(left_alone, make.job(tmp_path / "alone"), changed(**changes))
-    with pytest.raises(Stopped):
-        fit(make.network(), make.job(tmp_path, progress=stop_at(step)), changed(**changes))
+    with pytest.raises(make.Stopped):
+        fit(make.network(), make.job(tmp_path, progress=make.stop_at(step)), changed(**changes))
     # The plan of the checkpoint rules, not the one that is handed in.
     fitted = fit(resumed, make.job(tmp_path, resume=True), changed(learning_rate=9.0))
     assert make.weights(resumed) == make.weights(left_alone)
@@ -245,11 +233,11 @@ def test_a_budget_knows_before_the_first_epochs_end_what_testing_will_take(tmp_p
 
     def affordable(pace, step, *, scoring_s, per_epoch, after_s):
         kept_back.append((step < per_epoch, scoring_s, after_s))
-        raise Stopped
+        raise make.Stopped
 
     monkeypatch.setattr("fieldmark.training.schedule.Pace.affordable", affordable)
     job = make.job(tmp_path, images=6000, deadline=time.monotonic() + 1.0)
-    with pytest.raises(Stopped):
+    with pytest.raises(make.Stopped):
         fit(make.network(), job, changed(batch=1))
     ((within_the_first, scoring_s, after_s),) = kept_back
     assert within_the_first and scoring_s > 0 and after_s >= scoring_s

@@ -17,18 +17,6 @@ from fieldmark.training.loop import fit
 OF_THE_CLOCK = {"seconds", "time", "images_per_second", "data_wait"}
 
 
-class Stopped(Exception):
-    """Thrown from within a run, by its progress."""
-
-
-def stop_at(step: int):
-    def progress(stage: str, done: int, total: int, remark: str = "") -> None:
-        if done == step:
-            raise Stopped
-
-    return progress
-
-
 def lines(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
 
@@ -72,8 +60,8 @@ def test_stopped_and_resumed_it_is_as_if_left_alone(tmp_path, monkeypatch, step,
     plan = msgspec.structs.replace(make.PLAN, batch=batch)
     (tmp_path / "alone").mkdir()
     fit(make.network(), make.job(tmp_path / "alone"), plan)
-    with pytest.raises(Stopped):
-        fit(make.network(), make.job(tmp_path, progress=stop_at(step)), plan)
+    with pytest.raises(make.Stopped):
+        fit(make.network(), make.job(tmp_path, progress=make.stop_at(step)), plan)
     with (tmp_path / LOG).open("ab") as file:
         file.write(b'{"kind":"st')  # the power went
     fit(make.network(), make.job(tmp_path, resume=True), plan)

@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 import fieldmark
+from fieldmark.cli.bundle_options import bundle_options
 from fieldmark.cli.console import json_option, show_notes, show_skipped, showing_progress, write_json
 from fieldmark.cli.data_options import data_options, read_data
 from fieldmark.cli.leaderboard import show_selection
@@ -17,7 +18,7 @@ from fieldmark.report.terminal import headline, summary_lines
 
 @click.command("choose", short_help="Try several models within your limits, and train the best")
 @data_options
-@click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes [DATA's name + .fieldmark].")
+@bundle_options
 @click.option("--latency", metavar="TIME", help="Longest median time for one image on this machine, as in 20ms.")
 @click.option("--size", metavar="SIZE", help="Largest exported model, as in 10MB.")
 @click.option(
@@ -35,15 +36,6 @@ from fieldmark.report.terminal import headline, summary_lines
     help="Models to try in place of the usual spread, as in --model hog+colour,lenet: names from `fieldmark models`.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For everything random.")
-@click.option(
-    "--canaries",
-    type=click.Choice(["generated", "data"]),
-    default="generated",
-    show_default=True,
-    help="Pictures that travel inside to prove the answers: generated, or a few of your photos as well.",
-)
-@click.option("--no-thumbnails", is_flag=True, help="Leave your photos out of the report.")
-@click.option("--resume", is_flag=True, help="Go on from where an interrupted run of the same command stopped.")
 @json_option
 def command(
     data: str,

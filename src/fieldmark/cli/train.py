@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 import fieldmark
+from fieldmark.cli.bundle_options import bundle_options
 from fieldmark.cli.console import json_option, show_notes, show_skipped, showing_progress, write_json
 from fieldmark.cli.data_options import data_options, read_data
 from fieldmark.cli.flags import merged_recipe, recipe_options
@@ -17,19 +18,10 @@ from fieldmark.report.terminal import headline, summary_lines
 
 @click.command("train", short_help="A folder or manifest of images becomes a bundle")
 @data_options
-@click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes [DATA's name + .fieldmark].")
+@bundle_options
 @click.option(
     "--recipe", "recipe_file", type=click.Path(path_type=Path), help="Settings from a TOML or JSON file; flags win."
 )
-@click.option(
-    "--canaries",
-    type=click.Choice(["generated", "data"]),
-    default="generated",
-    show_default=True,
-    help="Pictures that travel inside to prove the answers: generated, or a few of your photos as well.",
-)
-@click.option("--no-thumbnails", is_flag=True, help="Leave your photos out of the report.")
-@click.option("--resume", is_flag=True, help="Go on from where an interrupted run of the same command stopped.")
 @click.option(
     "--cache-size",
     default="auto",

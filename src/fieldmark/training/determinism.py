@@ -15,7 +15,7 @@ import torch.utils.deterministic
 @contextmanager
 def deterministic(threads: int) -> Iterator[None]:
     """Deterministic algorithms on `threads` threads inside the block; the process's own settings afterwards."""
-    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     filling: Any = torch.utils.deterministic
     fill = filling.fill_uninitialized_memory
     # cuBLAS reads this at its first use; without it, it is not deterministic.
@@ -24,14 +24,13 @@ def deterministic(threads: int) -> Iterator[None]:
         try:
             torch.set_num_threads(threads)
             # Some GPU operations have no deterministic form: there a warning says so. On a CPU all have one.
-            # (use_deterministic_algorithms would import torch's compiler, two seconds, to set the same.)
-            torch.set_deterministic_debug_mode("warn" if torch.cuda.is_available() else "error")
+            torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
             # Filling every fresh tensor guards against reading garbage; we never read one, and it costs a pass each.
             filling.fill_uninitialized_memory = False
             yield
         finally:
             torch.set_num_threads(before[0])
-            torch.set_deterministic_debug_mode(before[1])
+            torch.use_deterministic_algorithms(before[1])
             filling.fill_uninitialized_memory = fill
 
 
