@@ -1,11 +1,13 @@
 """CIFAR-10 with 40 % wrong labels: the last epoch of plain training and of what --noisy picks. CIFAR10 OUT
-[--noises a,b] [--arms a,b] [--seeds 0,1] [--images 20000] [train's flags, such as --model resnet-small --epochs 30].
+[--noises a,b] [--arms a,b] [--seeds 0,1] [--images 20000] [--tests 10000]
+[train's flags, such as --model resnet-small --epochs 30].
 
 Training images are the first 2,000 files of each class in the order of their names. "symmetric": 40 % of each class
 get one of the nine other labels; "class-dependent": 40 % of truck, bird and deer are called automobile, airplane and
-horse, and of cat and dog each other. The test files, all of them and with their true labels, stand in the manifest as
-its validation part: the epoch record then is the curve of test accuracy. That the loop keeps its best epoch by them
-has no part in the figures, which are of the last epoch; --noisy sees training images alone.
+horse, and of cat and dog each other. The first --tests of the test files, alike from each class and with their true
+labels, stand in the manifest as its validation part: the epoch record then is the curve of test accuracy. That the
+loop keeps its best epoch by them has no part in the figures, which are of the last epoch; --noisy sees training
+images alone.
 
 Each run is a line in OUT/noise.jsonl, and on standard output; the table at the end is of all lines in that file.
 """
@@ -47,7 +49,7 @@ def noisy(names: list[str], name: str, count: int, kind: str) -> list[str]:
     return labels
 
 
-def manifest(root: Path, out: Path, kind: str, images: int) -> tuple[Path, float]:
+def manifest(root: Path, out: Path, kind: str, images: int, tests: int) -> tuple[Path, float]:
     """Writes the manifest of one kind of noise, and says which share of the training labels is wrong."""
     names = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
     rows, wrong = [], 0
@@ -58,9 +60,8 @@ def manifest(root: Path, out: Path, kind: str, images: int) -> tuple[Path, float
         rows += [(f"train/{name}/{file.name}", label, "train") for file, label in zip(files, labels)]
     learnt = len(rows)
     for name in names:
-        rows += [
-            (f"test/{name}/{file.name}", name, "validation") for file in sorted((root / "test" / name).iterdir())
-        ]
+        files = sorted((root / "test" / name).iterdir())[: tests // len(names)]
+        rows += [(f"test/{name}/{file.name}", name, "validation") for file in files]
     out.mkdir(parents=True, exist_ok=True)
     with (out / f"{kind}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("file", "label", "split"), *rows])
@@ -116,9 +117,10 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join([*ARMS][:3]), help=f"of {', '.join(ARMS)}")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--tests", type=int, default=10_000)
     ours, flags = parser.parse_known_args()
     for kind in ours.noises.split(","):
-        data, planted = manifest(ours.data, ours.out, kind, ours.images)
+        data, planted = manifest(ours.data, ours.out, kind, ours.images, ours.tests)
         for seed in ours.seeds.split(","):
             for arm in ours.arms.split(","):
                 line = {"noise": kind, "planted": planted, **run(data, ours.data, arm, seed, flags)}
