@@ -24,6 +24,8 @@ VERBS = {
     "evaluate": "Measure a bundle on labelled images",
     "info": "What a bundle is, and what its report says",
     "check": "Prove that a bundle still answers as when it was made",
+    "serve": "Answer over HTTP",
+    "key": "Make an API key for the server",
     "models": "Encoders and heads that can be trained",
 }
 
