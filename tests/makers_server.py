@@ -29,8 +29,9 @@ class Server:
         self.process = process
         self.lines: list[dict[str, Any]] = []
         self._coming: Queue[dict[str, Any] | None] = Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-        self.port = int(self.told("listening")["url"].rpartition(":")[2])
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self.port = 0
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -68,6 +69,12 @@ class Server:
         answer: dict[str, Any] = json.loads(body)
         return answer
 
+    def close(self) -> None:
+        """After the process has ended."""
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
     def workers(self) -> list[int]:
         """Process ids of the workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -83,11 +90,14 @@ def serving(*words: str | Path, prepare: Callable[[], None] | None = None, **env
         env={**os.environ, **environment},
         preexec_fn=prepare,
     )
+    server = Server(process)
     try:
-        yield Server(process)
+        server.port = int(server.told("listening")["url"].rpartition(":")[2])
+        yield server
     finally:
         process.kill()
         process.wait()
+        server.close()
 
 
 def ended(server: Server, number: signal.Signals = signal.SIGTERM) -> int:

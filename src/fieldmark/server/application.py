@@ -43,4 +43,12 @@ def application(service: Service) -> Watch:
         refusal = RequestError(str(error.detail), where=request.url.path[:200], do=_SEE, status=error.status_code)
         return told(refusal, request.url.path)
 
+    @app.exception_handler(Exception)
+    async def ours(request: Request, error: Exception) -> Response:
+        # The traceback goes to the log, where uvicorn writes it; the client learns nothing of the inside.
+        refusal = RequestError(
+            "this is a fault of the server", where="server", do="report it with the request's id", status=500
+        )
+        return told(refusal, request.url.path)
+
     return Watch(app, service)

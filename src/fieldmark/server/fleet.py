@@ -140,7 +140,7 @@ class Fleet:
         """Waiting images to the workers that have the fewest."""
         generation = self.current
         while generation is not None and (first := self.queue.first()) is not None:
-            free = sorted((w for w in generation.workers if len(w.sent) < AHEAD), key=lambda w: w.at_work)
+            free = sorted((w for w in generation.workers if len(w.sent) < AHEAD and w.open), key=lambda w: w.at_work)
             if not free:
                 return
             # Shared out among those who have nothing to do, before anybody gets a larger batch.

@@ -18,7 +18,7 @@ class Model(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Load(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """The first message to a worker. `max_bytes` and `max_pixels` of one image; `sizes` are the batch sizes to time."""
+    """The first message to a worker: bounds of one image, and the `sizes` of batches to time."""
 
     models: tuple[Model, ...]
     max_bytes: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,7 +31,8 @@ _BODIES = {
         },
     }
 }
-_ANSWER = {200: {"content": {"application/json": {}, "application/octet-stream": {}}}}
+_KINDS = ("application/json", "application/octet-stream")
+_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in _KINDS}}}
 
 
 def router(service: Service) -> APIRouter:

@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -80,8 +80,6 @@ async def _serve(settings: Settings, listening: socket.socket, folder: Path) -> 
         )
     if settings.watch_s:
         tasks.append(asyncio.create_task(_reload_on_change(service, settings.watch_s)))
-    host, port = listening.getsockname()[:2]
-    log("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", models=list(service.served))
     try:
         await server.serve(sockets=[listening])
     finally:
@@ -161,6 +159,12 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service, self._drain_s = service, drain_s
         self._loop = asyncio.get_running_loop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for host, port, *_ in (listening.getsockname() for listening in sockets or ()):
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            log("listening", url=url, models=list(self._service.served))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  (uvicorn's signature)
         if self._service.draining.is_set():  # asked twice: at once
@@ -243,10 +247,10 @@ def _not_bound(settings: Settings, error: OSError) -> UsageError:
     )
 
 
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:  # Windows has none
         return None
-    factory: type[asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory

@@ -120,8 +120,8 @@ def _next(incoming: BinaryIO) -> Load | Batch | None:
     length = incoming.read(LENGTH_BYTES)
     if len(length) < LENGTH_BYTES:
         return None
-    encoded = incoming.read(int.from_bytes(length, "little"))
-    return TO_WORKER.decode(encoded)
+    message: Load | Batch = TO_WORKER.decode(incoming.read(int.from_bytes(length, "little")))
+    return message
 
 
 def _say(outgoing: BinaryIO, message: Ready | Failed | Answered) -> None:

@@ -39,6 +39,11 @@ class Worker:
     def at_work(self) -> int:
         return sum(len(each.images) for each in self.sent.values())
 
+    @property
+    def open(self) -> bool:
+        """Whether it may be given more: false once it has ended, which its input shows first, or was dismissed."""
+        return not _input(self.process).transport.is_closing()
+
     def give(self, batch: Batch, images: list[Image]) -> None:
         """Sends a batch on its way; the pipe's buffer grows as it must, within what may wait at all."""
         now = time.monotonic()
@@ -115,7 +120,8 @@ async def _message(process: asyncio.subprocess.Process) -> Ready | Failed | Answ
     if process.stdout is None:
         raise ConnectionError("its output is not a pipe")
     length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "little")
-    return TO_FRONT.decode(await process.stdout.readexactly(length))
+    message: Ready | Failed | Answered = TO_FRONT.decode(await process.stdout.readexactly(length))
+    return message
 
 
 def _input(process: asyncio.subprocess.Process) -> asyncio.StreamWriter:
