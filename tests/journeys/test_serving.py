@@ -344,3 +344,41 @@ def test_pixels_of_another_size_never_reach_a_worker(server):
     status, _, answer = server.ask("/v2/models/tiny/infer", json.dumps(asked).encode())
     assert status == 400
     assert str(SIZE_PX) in json.loads(answer)["error"]
+
+
+def test_clients_of_triton_ask_as_they_are_used_to(bundle, server, images):
+    """tritonclient's wire format by hand; with the client itself in benchmarks/clients.py."""
+    right = expected(bundle, images[0])
+    status, headers, body = server.ask("/v2/models/tiny/infer", images[0], Inference_Header_Content_Length="0")
+    assert status == 200
+    header = json.loads(body[: int(headers["inference-header-content-length"])])
+    assert [output["name"] for output in header["outputs"]] == ["probabilities", "labels", "logits"]
+
+    binary = struct.pack("<I", len(images[0])) + images[0]
+    asked = json.dumps(
+        {
+            "id": "7",
+            "inputs": [
+                {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(binary)}}
+            ],
+            "outputs": [{"name": "probabilities", "parameters": {"classification": 2}}],
+        }
+    ).encode()
+    status, _, body = server.ask(
+        "/v2/models/tiny/versions/1/infer", asked + binary, Inference_Header_Content_Length=str(len(asked))
+    )
+    answer = json.loads(body)
+    assert (status, answer["id"], answer["model_version"]) == (200, "7", "1")
+    value, _, name = answer["outputs"][0]["data"][0].split(":", 2)
+    assert float(value) == pytest.approx(right[name], abs=1e-5)
+    assert float(value) == pytest.approx(max(right.values()), abs=1e-5)
+
+    for path in (
+        "",
+        "/health/live",
+        "/health/ready",
+        "/models/tiny",
+        "/models/tiny/ready",
+        "/models/tiny/versions/1",
+    ):
+        assert server.ask(f"/v2{path}")[0] == 200

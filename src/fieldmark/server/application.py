@@ -44,7 +44,7 @@ def application(service: Service) -> Watch:
         return told(refusal, request.url.path)
 
     @app.exception_handler(Exception)
-    async def ours(request: Request, error: Exception) -> Response:
+    async def ours(request: Request, _: Exception) -> Response:
         # The traceback goes to the log, where uvicorn writes it; the client learns nothing of the inside.
         refusal = RequestError(
             "this is a fault of the server", where="server", do="report it with the request's id", status=500

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import shutil
 import time
@@ -125,16 +124,14 @@ class Fleet:
 
     async def end(self) -> None:
         """Workers finish what they have, and end."""
-        for worker in self.current.workers if self.current else ():
+        generation, self.current = self.current, None  # from here on nobody takes a lost worker's place
+        for worker in generation.workers if generation else ():
             worker.dismiss()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.limits.answer_s):
-                while self.at_work:
-                    await asyncio.sleep(_LOOK_S / 10)
-        for worker in self.current.workers if self.current else ():
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.limits.answer_s)
+        for worker in generation.workers if generation else ():
             worker.kill()
-        for task in self._tasks:
-            task.cancel()
+        await asyncio.gather(*self._tasks)
 
     def _give(self) -> None:
         """Waiting images to the workers that have the fewest."""
@@ -188,11 +185,14 @@ class Fleet:
             self._early = self._early + 1 if early else 0
             await asyncio.sleep(min(_LONGEST_PAUSE_S, 0.0 if self._early < 2 else 0.1 * 2**self._early))
             try:
-                self._employ(await start(generation.load), generation)
+                following = await start(generation.load)
             except FieldmarkError as error:
                 self._told("worker not started", what=error.what, where=error.where)
                 early = True
                 continue
+            self._employ(following, generation)
+            if generation is not self.current:  # exchanged, or ended, while this one was starting
+                following.dismiss()
             self._give()
             return
 
