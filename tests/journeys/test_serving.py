@@ -219,6 +219,10 @@ def test_an_image_that_brings_workers_down_is_refused_and_the_others_are_answere
             assert all(each.result()["predictions"] for each in others)
         assert status == 422
         assert "brought down" in json.loads(answer)["error"]["what"]
+        both = multipart([b"poison", images[0]])
+        broken, right = running.predict(both, Content_Type="multipart/form-data; boundary=x")["predictions"]
+        assert broken["error"]["reason"] == "cannot be decoded"
+        assert said(right) == pytest.approx(expected(bundle, images[0]), abs=1e-6)
 
 
 def test_a_bundle_is_loaded_anew_on_sighup_and_garbage_leaves_the_old_one(images, tmp_path):

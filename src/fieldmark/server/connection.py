@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -12,7 +11,7 @@ from fieldmark.server.limits import Limits
 
 def bounded(limits: Limits) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, for connections that are closed where a request's head is not there within
-    `limits.head_s`, or is larger than `limits.max_header_bytes`."""
+    `limits.head_s`, or grows beyond `limits.max_header_bytes` without an end (the parser would keep all of it)."""
 
     class Bounded(HttpToolsProtocol):
         _head: asyncio.TimerHandle | None = None
@@ -26,18 +25,18 @@ def bounded(limits: Limits) -> type[HttpToolsProtocol]:
             self._stop()
             super().connection_lost(exc)
 
+        def data_received(self, data: bytes) -> None:
+            pending = self._head is not None
+            super().data_received(data)
+            if pending and self._head is not None:  # before and after: all of these bytes are the head's
+                self._head_bytes += len(data)
+                if self._head_bytes > limits.max_header_bytes:
+                    self._stop()
+                    self.send_400_response("The head of this request is too large.")
+
         def on_message_begin(self) -> None:
-            self._head_bytes = 0
             self._wait()
             super().on_message_begin()
-
-        def on_url(self, url: bytes) -> None:
-            self._count(url)
-            super().on_url(url)
-
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self._count(name + value)
-            super().on_header(name, value)
 
         def on_headers_complete(self) -> None:
             self._stop()
@@ -45,19 +44,11 @@ def bounded(limits: Limits) -> type[HttpToolsProtocol]:
 
         def _wait(self) -> None:
             self._stop()
-            self._head = self.loop.call_later(limits.head_s, self.transport.close)
+            self._head, self._head_bytes = self.loop.call_later(limits.head_s, self.transport.close), 0
 
         def _stop(self) -> None:
             if self._head is not None:
                 self._head.cancel()
-
-        def _count(self, some: bytes) -> None:
-            self._head_bytes += len(some)
-            if self._head_bytes > limits.max_header_bytes:
-                raise ValueError("the head of this request is too large")
-
-        def send_400_response(self, msg: str) -> Any:
-            self._stop()
-            return super().send_400_response(msg)
+                self._head = None
 
     return Bounded

@@ -13,7 +13,7 @@ from pathlib import Path
 from fieldmark.errors import FieldmarkError
 from fieldmark.server.batching import SIZES, BatchTimes
 from fieldmark.server.limits import Limits
-from fieldmark.server.messages import Answered, Batch, Load, Model
+from fieldmark.server.messages import Answered, Batch, Load, Model, Row
 from fieldmark.server.models import Served, Source
 from fieldmark.server.refusals import RequestError
 from fieldmark.server.snapshots import snapshot
@@ -22,6 +22,7 @@ from fieldmark.server.workers import Worker, start
 
 AHEAD = 2  # batches that a worker has at a time: the next is there when one is done
 FALLEN = 2  # an image that so many workers were lost with gets no third
+HOPELESS = "cannot be decoded"
 _LOOK_S = 0.25  # how often somebody looks whether a worker is stuck
 _EARLY_S = 10.0  # a worker that is lost sooner than this is not started again at once
 _LONGEST_PAUSE_S = 10.0
@@ -51,6 +52,7 @@ class Fleet:
         self._numbers = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._early = 0
+        self._exchange = asyncio.Lock()
 
     @property
     def ready(self) -> bool:
@@ -64,8 +66,11 @@ class Fleet:
     async def reload(self, models: Sequence[Source]) -> None:
         """Models as they are on disk now, in new workers; the old ones answer until these are ready, and stay where
         that fails. Raises what `snapshot` and `start` do."""
-        number = next(self._numbers)
-        folder = self._folder / f"models-{number}"
+        async with self._exchange:
+            await self._reload(models)
+
+    async def _reload(self, models: Sequence[Source]) -> None:
+        folder = self._folder / f"models-{next(self._numbers)}"
         made = await asyncio.to_thread(_copied, models, folder)
         load = Load(
             tuple(Model(key, str(folder / key)) for key in made),
@@ -92,8 +97,7 @@ class Fleet:
         self._give()
 
     async def answers(self, key: str, encoded: Sequence[bytes], *, raw: bool) -> list[Answer]:
-        """An answer for each image, in order. RequestError (503) where too many wait, or none came in time; (422) for
-        an image that brings workers down."""
+        """An answer for each image, in order. RequestError (503) where too many wait, or none came in time."""
         loop, since = asyncio.get_running_loop(), time.monotonic()
         images = [Image(key=key, encoded=each, raw=raw, answer=loop.create_future(), since=since) for each in encoded]
         self.queue.add(images, at_work=self.at_work)
@@ -175,7 +179,7 @@ class Fleet:
         """A worker's whole life: what it answers, and, where it is lost, who takes its place and its images."""
         await worker.listen(lambda who, answered: self._heard(who, answered, generation))
         generation.workers.remove(worker)
-        lost = self._take_back(worker)
+        lost = self._take_back(worker, generation)
         if generation is not self.current:
             self._give()
             return
@@ -196,7 +200,7 @@ class Fleet:
             self._give()
             return
 
-    def _take_back(self, worker: Worker) -> int:
+    def _take_back(self, worker: Worker, generation: Generation) -> int:
         """The images of a worker that is lost wait again; how many there are."""
         first, *later = [sent.images for sent in worker.sent.values()] or [[]]
         worker.sent.clear()
@@ -204,19 +208,21 @@ class Fleet:
         fallen = [replace(image, fallen=image.fallen + 1) for image in first]
         for image in fallen:
             if image.fallen >= FALLEN and not image.answer.done():
-                image.answer.set_exception(_hopeless(self.limits))
+                image.answer.set_result(self._hopeless(image, generation))
         images = [image for image in (*fallen, *itertools.chain(*later)) if not image.answer.done()]
         self.queue.put_back(images)
         return len(images)
 
-
-def _hopeless(limits: Limits) -> RequestError:
-    return RequestError(
-        f"this image brought down the process that decodes, or took it more than {limits.work_s:g} s",
-        where="image",
-        do="save it again as a plain JPEG or PNG",
-        status=422,
-    )
+    def _hopeless(self, image: Image, generation: Generation) -> Answer:
+        detail = f"it brought down the process that decodes, or took it more than {self.limits.work_s:g} s"
+        return Answer(
+            row=Row(reason=HOPELESS, detail=detail),
+            served=generation.served[image.key],
+            queue_s=time.monotonic() - image.since,
+            decode_s=0.0,
+            run_s=0.0,
+            batch=1,
+        )
 
 
 def _copied(models: Sequence[Source], folder: Path) -> dict[str, Served]:
