@@ -15,8 +15,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -94,7 +94,8 @@ def answer_all(
             job = _begun(folder, asked, images, digest, choose)
             tally = Tally(progress, images)
             done = _keep_whole_batches(stream, job, tally)
-            _append(stream, job, answer(job.execution, islice(_images(folder), done, None)), tally)
+            with closing(_images(folder)) as listed:
+                _append(stream, job, answer(job.execution, islice(listed, done, None)), tally)
         (folder / _ANSWERS).replace(output)
         shutil.rmtree(folder)
     return tally
@@ -123,7 +124,7 @@ def _list(folder: Path, paths: Iterable[Path]) -> tuple[int, str]:
     return images, digest.hexdigest()
 
 
-def _images(folder: Path) -> Iterator[Path]:
+def _images(folder: Path) -> Generator[Path]:
     with (folder / _IMAGES).open("rb") as stream:
         yield from map(Path, read_names(stream))
 
@@ -145,7 +146,8 @@ def _begun(
         if changed:
             raise _not_this_run(f"something has changed since it was begun: {', '.join(changed)}", folder)
         return begun
-    job = _Job(asked=asked, images=images, images_sha256=digest, execution=choose(_images(folder)))
+    with closing(_images(folder)) as listed:
+        job = _Job(asked=asked, images=images, images_sha256=digest, execution=choose(listed))
     with writing_whole(file) as stream:
         stream.write(msgspec.json.encode(job))
     return job

@@ -23,7 +23,7 @@ from fieldmark.inference.autotuning import steady_rate
 from fieldmark.inference.classifier import Classifier
 from fieldmark.inference.timing import WARM_UP
 
-ROUNDS = 5
+ROUNDS, FEWEST_ROUNDS = 5, 3
 _SAMPLE, _SAMPLE_BYTES = 64, 128 * 2**20
 _FEWEST_TIMED = 10
 _LIMITS = Limits()
@@ -85,17 +85,21 @@ def sample_of(paths: Iterator[Path], classifier: Classifier) -> dict[Path, bytes
     return found
 
 
-def rates(classifier: Classifier, sample: dict[Path, bytes], *, seconds: float, rounds: int = ROUNDS) -> Rates:
-    """What the steps reach alone and together, with `sample` over and over, in about `seconds`.
+def rates(classifier: Classifier, sample: dict[Path, bytes], *, seconds: float) -> Rates:
+    """What the steps reach alone and together, with `sample` over and over, in about `seconds`: in five rounds, or
+    three where a network is too slow for more.
 
     The stages take turns in every round, so that what else this machine does meanwhile falls on all of them.
     """
     stages = _stages(classifier, sample)
     wave = classifier.execution.workers * classifier.execution.batch
     found: dict[str, list[float]] = {name: [] for name in stages}
-    for _ in range(rounds):
+    began = time.perf_counter()
+    for done in range(ROUNDS):
+        if done >= FEWEST_ROUNDS and time.perf_counter() - began > seconds:
+            break
         for name, stage in stages.items():
-            found[name].append(steady_rate(stage(), wave, seconds / rounds / len(stages) / 2)[0])
+            found[name].append(steady_rate(stage(), wave, seconds / ROUNDS / len(stages) / 2)[0])
     return Rates(**{name: spread(figures) for name, figures in found.items()})
 
 
