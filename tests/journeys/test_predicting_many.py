@@ -16,7 +16,7 @@ from fieldmark.data.geometry import Geometry
 from makers import assert_clear, fieldmark, photo, refused
 from makers_bundle import graph, write_bundle, write_bundle_with_canaries
 
-SIDE_PX = 112  # 32 pictures a batch
+SIDE_PX = 112  # 16 pictures a batch
 ROWS = 420
 
 

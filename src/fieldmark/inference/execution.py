@@ -12,7 +12,7 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 # In hand at a time (in pictures of 224 px): beyond these, memory grows and speed does not.
 _PIXELS = 224 * 224
-_BATCH_PIXELS, _PIXELS_IN_HAND, _BATCH_IMAGES = 8 * _PIXELS, 128 * _PIXELS, 256
+_BATCH_PIXELS, _PIXELS_IN_HAND, _BATCH_IMAGES = 4 * _PIXELS, 64 * _PIXELS, 256
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
