@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+import click
 import msgspec
 
 from fieldmark import __version__
@@ -94,6 +95,8 @@ def answer_all(
             job = _begun(folder, asked, images, digest, choose)
             tally = Tally(progress, images)
             done = _keep_whole_batches(stream, job, tally)
+            if done:
+                click.echo(f"going on after {done} of {images} images, run by {job.execution}, as before", err=True)
             with closing(_images(folder)) as listed:
                 _append(stream, job, answer(job.execution, islice(listed, done, None)), tally)
         (folder / _ANSWERS).replace(output)
