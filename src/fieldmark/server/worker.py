@@ -14,12 +14,14 @@ from typing import BinaryIO
 
 import numpy as np
 
+from fieldmark.bundle.reading import open_bundle
 from fieldmark.data.loading import load_bytes
 from fieldmark.data.picture import Limits, Pixels, Unreadable
 from fieldmark.errors import BundleError, FieldmarkError
 from fieldmark.inference.canaries import check
-from fieldmark.inference.classifier import Classifier, load
+from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.deciding import labels, probabilities
+from fieldmark.inference.execution import for_one
 from fieldmark.server.messages import (
     LENGTH_BYTES,
     TO_WORKER,
@@ -90,7 +92,9 @@ def _rows(classifier: Classifier, pixels: Pixels) -> list[Row]:
 
 
 def _loaded(model: Model) -> Classifier:
-    classifier = load(model.path, threads=1)  # workers share the cores between them
+    bundle = open_bundle(model.path)
+    # One core: the workers are as many as there are.
+    classifier = ready(bundle, for_one(1, bundle.manifest.geometry.size_px))
     result = check(classifier)
     if not result.ok:
         raise BundleError(
