@@ -130,7 +130,8 @@ def _answer_resumably(bundle: Bundle, found: Sources, output: Path, asked: Asked
 
 def _chosen(bundle: Bundle, first: list[Path], asked: Asked) -> Execution:
     choice = choose(bundle, first, runner=asked.runner, threads=asked.threads)
-    click.echo(f"run by {choice}", err=True)
+    if choice.how != "usual":  # of few images nobody wants to know
+        click.echo(f"run by {choice}", err=True)
     return choice.execution
 
 

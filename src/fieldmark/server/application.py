@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from fieldmark import __version__
 from fieldmark.server import open_inference, operations, predicting
 from fieldmark.server.refusals import RequestError
 from fieldmark.server.service import Service
@@ -20,7 +21,7 @@ def application(service: Service) -> Watch:
     """The ASGI application of a server."""
     app = FastAPI(
         title="Fieldmark",
-        version=__version__,
+        version=version("fieldmark"),
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,

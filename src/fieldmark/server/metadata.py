@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 
 import msgspec
 
-from fieldmark import __version__
 from fieldmark.server.tensors import INPUTS, OUTPUTS
 
 EXTENSIONS = ("classification", "binary_tensor_data")
@@ -14,7 +14,7 @@ EXTENSIONS = ("classification", "binary_tensor_data")
 
 def server_metadata() -> bytes:
     """The JSON of `GET /v2`: name, version, and the extensions that are there."""
-    return msgspec.json.encode({"name": "fieldmark", "version": __version__, "extensions": EXTENSIONS})
+    return msgspec.json.encode({"name": "fieldmark", "version": version("fieldmark"), "extensions": EXTENSIONS})
 
 
 def model_metadata(name: str, versions: Sequence[str], *, size_px: int, n_classes: int, embedding_size: int) -> bytes:
