@@ -1,4 +1,4 @@
-"""The deployment files say what the server understands: its flags, its routes, the extras that it is installed with."""
+"""The deployment files say what the server understands: its flags, its routes, its extras."""
 
 import re
 import tomllib
