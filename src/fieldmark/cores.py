@@ -1,9 +1,10 @@
-"""How many cores this process may really use: in a container that is less than the machine has."""
+"""Which processor this is, and how many of its cores we may really use: in a container, fewer than it has."""
 
 from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ def available_cores(*, proc: Path = Path("/proc/self/cgroup"), mount: Path = Pat
     affinity = getattr(os, "sched_getaffinity", None)  # Linux alone
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(proc, mount))]))
+
+
+def processor_model(*, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """As the system names it ("AMD EPYC 9V74"); where it names none, the kind of machine ("aarch64")."""
+    named = (line.partition(":")[2].strip() for line in _text(cpuinfo).splitlines() if line.startswith("model name"))
+    return next(named, "") or platform.machine()
 
 
 def _quotas(proc: Path, mount: Path) -> Iterator[float]:

@@ -176,6 +176,21 @@ def test_limits_are_checked_before_decoding() -> None:
     assert few.reason == Reason.TOO_MANY_BYTES
 
 
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
+    """A few bytes a scan, and each goes over all pixels."""
+    file = BytesIO()
+    Image.new("RGB", (400, 300), (120, 130, 140)).save(file, "JPEG", progressive=True)
+    usual = file.getvalue()
+    last = usual[usual.rindex(b"\xff\xda") : -2]
+    attack = usual[:-2] + last * 5000 + b"\xff\xd9"
+    limits = Limits(max_pixels=1_000_000)
+    assert isinstance(decode(usual, limits=limits), Picture)
+    refused = decode(attack, limits=limits)
+    assert isinstance(refused, Unreadable)
+    assert refused.reason == Reason.TOO_MANY_PIXELS
+    assert "scans" in refused.detail
+
+
 def test_our_limit_is_the_one_that_counts_and_not_pillows_global(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Image.open refuses twice as many, and warns before
     assert header(SAMPLES["png"]) == (24, 16)

@@ -31,7 +31,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def but_for(classifier: Classifier, **changes: object) -> Classifier:
     """The same classifier whose manifest says something else."""
     manifest = msgspec.structs.replace(classifier.bundle.manifest, **changes)
-    return Classifier(bundle=Bundle(path=classifier.bundle.path, manifest=manifest), runner=classifier.runner)
+    return Classifier(
+        bundle=Bundle(path=classifier.bundle.path, manifest=manifest),
+        runner=classifier.runner,
+        execution=classifier.execution,
+    )
 
 
 def not_ok(result: CheckResult) -> set[str]:
@@ -79,7 +83,8 @@ def test_drawing_twice_gives_the_same_files(tmp_path: Path) -> None:
 
 def test_another_graph_is_found(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / GRAPH).write_bytes(graph(seed=1))
-    impostor = Classifier(bundle=load(bundle).bundle, runner=open_graph(tmp_path / GRAPH))
+    loaded = load(bundle)
+    impostor = Classifier(bundle=loaded.bundle, runner=open_graph(tmp_path / GRAPH), execution=loaded.execution)
     result = check(impostor)
     assert not result.ok and any("probability differs" in word for c in result.canaries for word in c.words)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,27 +39,6 @@ def test_no_text_gives_another_error(text):
         assert (parse_size(text) or 0) >= 0
     except UsageError as error:
         assert "20GB" in error.do
-
-
-@pytest.mark.parametrize(
-    ("platform", "variables", "expected"),
-    [
-        ("linux", {}, "home/.cache/fieldmark/pixels"),
-        ("linux", {"XDG_CACHE_HOME": "/xdg"}, "/xdg/fieldmark/pixels"),
-        ("darwin", {}, "home/Library/Caches/fieldmark/pixels"),
-        ("win32", {}, "home/AppData/Local/fieldmark/Cache/pixels"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/fieldmark/Cache/pixels"),
-        ("linux", {"FIELDMARK_CACHE": "/ours", "XDG_CACHE_HOME": "/xdg"}, "/ours/pixels"),
-    ],
-)
-def test_each_system_has_its_place_for_caches(monkeypatch, tmp_path, platform, variables, expected):
-    for name in ("FIELDMARK_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(cache_folder.sys, "platform", platform)
-    monkeypatch.setattr(cache_folder.Path, "home", lambda: tmp_path / "home")
-    assert cache_folder.cache_folder() == tmp_path / Path(expected)
 
 
 def test_auto_is_half_of_what_would_be_free_without_the_cache(monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import fieldmark
 
 SOURCE = Path(__file__).parents[2] / "src"
-LIGHT_ROOMS = ("data", "bundle", "inference", "measures", "evaluation", "report", "cli")
+LIGHT_ROOMS = ("data", "bundle", "inference", "measures", "evaluation", "report", "server", "cli")
 # What the light install does not have.
 NOT_THERE = ("torch", "torchvision", "timm", "accelerate", "sklearn", "scipy", "safetensors", "onnx")
 

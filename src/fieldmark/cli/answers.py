@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
+from fieldmark.cli.rows import ROW_FORMS, Answer, RowForm, as_record, cells, columns, spelt
 from fieldmark.data.writing import writing_whole
 from fieldmark.errors import MissingExtra, UsageError
-from fieldmark.inference.prediction import Failure, Prediction
+from fieldmark.inference.prediction import Prediction
 
-Answer = Prediction | Failure
 PARQUET_ROWS = 10_000  # rows held before a row group is written
 
 
@@ -25,15 +25,6 @@ def write_answers(answers: Iterable[Answer], form: str, output: Path | None, top
         raise UsageError("Parquet is not for a terminal", where="--format parquet", do="name a file with --output")
     with _open(output) as stream:
         FORMS[form](answers, stream, top)
-
-
-def as_record(answer: Answer, top: int) -> dict[str, Any]:
-    """The fields of one answer, as JSON has them."""
-    if isinstance(answer, Failure):
-        problem = answer.unreadable
-        return {"file": answer.source, "error": {"reason": str(problem.reason), "detail": problem.detail}}
-    ranked = [{"class": name, "probability": probability} for name, probability in answer.ranked(top)]
-    return {"file": answer.source, "labels": list(answer.labels), "top": ranked}
 
 
 def _text(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
@@ -51,34 +42,10 @@ def _percent(probability: float) -> str:
     return f"{100 * probability:.0f} %" if probability >= 0.005 else "< 1 %"
 
 
-def _csv(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
-    ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("class", "probability")]
-    writer = csv.writer(_Encoded(stream), lineterminator="\n")
-    writer.writerow(["file", "label", *ranks, "error"])
+def _rows(form: RowForm, answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
+    stream.write(form.header(top))
     for answer in answers:
-        writer.writerow(_cells(answer, top))
-
-
-def _cells(answer: Answer, top: int) -> list[str]:
-    if isinstance(answer, Failure):
-        return [answer.source, *[""] * (2 * top + 1), f"{answer.unreadable.reason}: {answer.unreadable.detail}"]
-    ranked = [cell for name, probability in answer.ranked(top) for cell in (name, f"{probability:.6f}")]
-    return [answer.source, "|".join(answer.labels), *ranked, *[""] * (2 * top - len(ranked)), ""]
-
-
-class _Encoded:
-    """The text side of a byte stream, as csv wants it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        return self._stream.write(text.encode(errors="surrogateescape"))
-
-
-def _json_lines(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
-    for answer in answers:
-        stream.write(msgspec.json.encode(as_record(answer, top)) + b"\n")
+        stream.write(form.row(answer, top))
         stream.flush()
 
 
@@ -100,19 +67,15 @@ def _parquet(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
         raise MissingExtra(
             "writing Parquet needs pyarrow", where="--format parquet", do="pip install 'fieldmark[parquet]'"
         ) from None
-    names = (
-        ["file", "label"]
-        + [f"{n}_{rank}" for rank in range(1, top + 1) for n in ("class", "probability")]
-        + ["error"]
-    )
+    names = columns(top)
     schema = pa.schema([(name, pa.float64() if name.startswith("probability") else pa.string()) for name in names])
     with pq.ParquetWriter(stream, schema) as writer:
-        for cells in _batched((_cells(answer, top) for answer in answers), PARQUET_ROWS):
-            columns = [
+        for rows in _batched(([spelt(cell) for cell in cells(answer, top)] for answer in answers), PARQUET_ROWS):
+            values = [
                 [float(c) if c else None for c in column] if name.startswith("probability") else list(column)
-                for name, column in zip(names, zip(*cells))
+                for name, column in zip(names, zip(*rows))
             ]
-            writer.write_table(pa.table(columns, schema=schema))
+            writer.write_table(pa.table(values, schema=schema))
 
 
 def _batched(rows: Iterable[list[str]], size: int) -> Iterator[list[list[str]]]:
@@ -128,8 +91,7 @@ def _batched(rows: Iterable[list[str]], size: int) -> Iterator[list[list[str]]]:
 
 FORMS: dict[str, Callable[[Iterable[Answer], IO[bytes], int], None]] = {
     "text": _text,
-    "csv": _csv,
-    "jsonl": _json_lines,
+    **{name: partial(_rows, form) for name, form in ROW_FORMS.items()},
     "json": _json,
     "parquet": _parquet,
 }

@@ -22,8 +22,11 @@ VERBS = {
     "choose": "Try several models within your limits, and train the best",
     "predict": "Ask a bundle about files, folders or standard input",
     "evaluate": "Measure a bundle on labelled images",
+    "bench": "Where the time goes when a bundle answers on this machine",
     "info": "What a bundle is, and what its report says",
     "check": "Prove that a bundle still answers as when it was made",
+    "serve": "Answer over HTTP",
+    "key": "Make an API key for the server",
     "models": "Encoders and heads that can be trained",
 }
 
@@ -81,7 +84,7 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         if rank() == 0:
-            click.echo("\ninterrupted; nothing half written is left. --resume goes on with a training.", err=True)
+            click.echo("\ninterrupted; nothing half written is left. --resume goes on where it can.", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: nothing to say, and nobody to say it to

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from fieldmark.cli.names import in_sorted_order
 from fieldmark.data.signatures import PICTURE_SUFFIXES
 from fieldmark.errors import DataError, UsageError
 
 # What an image on standard input begins with; a list of paths begins otherwise.
 IMAGE_BEGINNINGS = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"\0\0\0")
+
+_NAME_ENDS = re.compile(rb"[\0\n]")
+_BLOCK = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +29,11 @@ class Sources:
 
     alone: Path | bytes | None
     words: tuple[str, ...]
+
+    @property
+    def countable(self) -> bool:
+        """Whether the paths can be walked more than once."""
+        return self.words != ("-",)
 
     def paths(self) -> Iterator[Path]:
         """Every image, folder by folder, as it is needed."""
@@ -54,19 +66,43 @@ def _matches(word: str) -> list[str]:
 
 
 def _walked(path: Path) -> Iterator[Path]:
+    """A folder's pictures by name, then those of its folders, by name too; a million in one folder are no more in
+    memory than a few."""
     if not path.is_dir():
         yield path
         return
-    for folder, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES:
-                yield Path(folder, name)
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        inner: list[str] = []
+        for name in in_sorted_order(_pictures(folder, inner)):
+            yield folder / name if name else folder
+        folders += [folder / name for name in sorted(inner, reverse=True)]
+
+
+def _pictures(folder: Path, inner: list[str]) -> Iterator[str]:
+    """The names of the folder's pictures; those of its folders go into `inner`. Hidden ones are passed over."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    inner += [] if entry.is_symlink() else [entry.name]
+                elif Path(entry.name).suffix.lower() in PICTURE_SUFFIXES:
+                    yield entry.name
+    except OSError:  # it may not be read: the folder itself stands in the answers, with that as its reason
+        yield ""
 
 
 def _listed() -> Iterator[Path]:
     # `find -print0` ends names by NUL, everything else by a line end.
-    for line in sys.stdin.buffer:
-        for name in line.rstrip(b"\r\n").split(b"\0"):
-            if name.strip():
-                yield Path(os.fsdecode(name))
+    stream, rest = cast(io.BufferedReader, sys.stdin.buffer), b""
+    while block := stream.read1(_BLOCK):
+        *names, rest = _NAME_ENDS.split(rest + block)
+        yield from _named(names)
+    yield from _named([rest])
+
+
+def _named(names: Iterable[bytes]) -> Iterator[Path]:
+    return (Path(os.fsdecode(name.rstrip(b"\r"))) for name in names if name.strip())

@@ -74,6 +74,10 @@ _PILLOW_ON_BAD_BYTES = (
 )
 _SIGNS_OF_A_SHORT_FILE = ("truncat", "not enough", "not large enough", "end of file", "end of data", "bytes not proc")
 
+# A progressive JPEG goes over all its pixels once a scan, and a scan may have a few bytes: ten are usual.
+USUAL_SCANS = 10
+_START_OF_SCAN = b"\xff\xda"
+
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _DEFAULT_LIMITS = Limits()
 
@@ -146,6 +150,10 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile | Unreadable:
     width, height = image.size
     if width * height > limits.max_pixels:
         found = f"{width:,} x {height:,} pixels, more than the limit of {limits.max_pixels:,}"
+        return Unreadable(reason=Reason.TOO_MANY_PIXELS, detail=found)
+    scans = encoded.count(_START_OF_SCAN) if kind == "JPEG" else 1
+    if scans * width * height > USUAL_SCANS * limits.max_pixels:
+        found = f"{width:,} x {height:,} pixels in {scans:,} scans, each of which is decoded"
         return Unreadable(reason=Reason.TOO_MANY_PIXELS, detail=found)
     return image
 

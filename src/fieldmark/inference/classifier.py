@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,18 @@ from numpy.typing import NDArray
 
 from fieldmark.bundle.layout import MANIFEST
 from fieldmark.bundle.reading import Bundle, open_bundle
-from fieldmark.data.loading import load_bytes, load_file, load_many
+from fieldmark.cores import available_cores
+from fieldmark.data.loading import load_bytes, load_file
+from fieldmark.data.overlapping import in_order
 from fieldmark.data.picture import Pixels, Unreadable
 from fieldmark.errors import BundleError, DataError, UsageError
 from fieldmark.inference.deciding import labels, probabilities
+from fieldmark.inference.execution import Execution, for_one
 from fieldmark.inference.prediction import Failure, Prediction
-from fieldmark.inference.runner import Runner, open_graph
+from fieldmark.inference.runner import Runner
+from fieldmark.inference.runners import RUNNERS
 
-# A batch holds at most this many pixels (32 images of 224 px) and images: beyond it memory grows and speed does not.
-_BATCH_PIXELS, _BATCH_IMAGES = 32 * 224 * 224, 256
+_CHUNKS_A_WORKER = 2  # one in work and one done or waiting: a bounded window, however many pictures there are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class Classifier:
 
     bundle: Bundle
     runner: Runner
+    execution: Execution
 
     def run(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(embedding float32 [N, D], logits float32 [N, C]) of pixels uint8 [N, size_px, size_px, 3]."""
@@ -55,11 +60,12 @@ class Classifier:
 
     def predict_many(
         self, sources: Iterable[str | Path], *, embedding: bool = False
-    ) -> Iterator[Prediction | Failure]:
+    ) -> Generator[Prediction | Failure]:
         """An answer for each path, in order; an image that cannot be read gives a Failure.
 
-        Pictures are decoded while others run through the graph. Two batches are held at a time, however many
-        `sources` there are.
+        The workers of `execution` decode some pictures while others run through the graph. A few batches a worker
+        are in flight, however many `sources` there are; closing the generator stops the threads. From an iterator,
+        which has no length, answers number 0, `batch`, 2 * `batch` ... always begin a run through the graph.
         """
         if isinstance(sources, str | bytes | Path):
             raise UsageError(
@@ -67,24 +73,20 @@ class Classifier:
             )
         return self._stream(sources, embedding)
 
-    def _stream(self, sources: Iterable[str | Path], embedding: bool) -> Iterator[Prediction | Failure]:
-        named, opened = itertools.tee(sources)
-        geometry = self.bundle.manifest.geometry
-        loaded = zip(map(str, named), load_many(map(Path, opened), geometry))
-        size = max(1, min(_BATCH_IMAGES, _BATCH_PIXELS // geometry.size_px**2))
-        with ThreadPoolExecutor(1, thread_name_prefix="fieldmark-run") as worker:
-            running: Future[list[Prediction | Failure]] | None = None
-            while batch := list(itertools.islice(loaded, size)):
-                following = worker.submit(self._answer_batch, batch, embedding)
-                if running is not None:
-                    yield from running.result()
-                running = following
-            if running is not None:
-                yield from running.result()
+    def _stream(self, sources: Iterable[str | Path], embedding: bool) -> Generator[Prediction | Failure]:
+        workers, size = self.execution.workers, self.execution.batch
+        if isinstance(sources, Sized):  # few pictures are shared out, so that no worker stands idle
+            size = max(1, min(size, -(-len(sources) // workers)))
+        waiting = iter(sources)
+        chunks = iter(lambda: list(islice(waiting, size)), [])
+        work = partial(self._answer_files, embedding=embedding)
+        with closing(in_order(work, chunks, threads=workers, ahead=workers * _CHUNKS_A_WORKER)) as answered:
+            for answers in answered:
+                yield from answers
 
-    def _answer_batch(
-        self, batch: Sequence[tuple[str, Pixels | Unreadable]], embedding: bool
-    ) -> list[Prediction | Failure]:
+    def _answer_files(self, sources: Sequence[str | Path], embedding: bool) -> list[Prediction | Failure]:
+        geometry = self.bundle.manifest.geometry
+        batch = [(str(source), load_file(Path(source), geometry)) for source in sources]
         readable = [(name, pixels) for name, pixels in batch if not isinstance(pixels, Unreadable)]
         answers: Iterator[Prediction] = iter(())
         if readable:
@@ -112,14 +114,20 @@ class Classifier:
         ]
 
 
-def load(path: str | Path, *, threads: int | None = None) -> Classifier:
-    """The classifier in bundle `path`, after every checksum was compared; `threads` for the graph, default all
-    cores that this process may use.
+def load(path: str | Path, *, execution: Execution | None = None) -> Classifier:
+    """The classifier in bundle `path`, after every checksum was compared; without `execution`, all cores that this
+    process may use work on each run.
 
     Raises BundleError where the bundle is incomplete, altered, of another schema, or does not fit its graph.
     """
     bundle = open_bundle(path)
-    runner = open_graph(bundle.graph, threads=threads)
+    return ready(bundle, execution or for_one(available_cores(), bundle.manifest.geometry.size_px))
+
+
+def ready(bundle: Bundle, execution: Execution) -> Classifier:
+    """A verified bundle with its graph opened as `execution` says. Raises BundleError where the two do not fit, and
+    UnknownName where no runner has that name."""
+    runner = RUNNERS[execution.runner].open(bundle.graph, execution.threads)
     manifest = bundle.manifest
     for field, said, found in (
         ("geometry.size_px", manifest.geometry.size_px, runner.size_px),
@@ -132,4 +140,4 @@ def load(path: str | Path, *, threads: int | None = None) -> Classifier:
                 where=f"{bundle.path / MANIFEST}, field $.{field}",
                 do="copy or download the bundle again, or train it again",
             )
-    return Classifier(bundle=bundle, runner=runner)
+    return Classifier(bundle=bundle, runner=runner, execution=execution)

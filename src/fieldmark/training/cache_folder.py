@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fieldmark.bundle.claiming import claim, remove_leftovers, try_lock
+from fieldmark.caches import cache_folder
 from fieldmark.training.blocks import SUFFIX
 from fieldmark.units import size_in_bytes
 
 AUTO_SHARE = 0.5  # of what would be free without the cache
 KEPT_FREE = 2**30  # bytes of disk that the cache leaves to checkpoints, the bundle and everybody else
+KIND = "pixels"
 _DRAFTS = "blocks"
 
 
@@ -26,23 +27,6 @@ class Room:
     folder: Path
     limit: int
     closed: str = ""
-
-
-def cache_folder() -> Path:
-    """`$FIELDMARK_CACHE/pixels`, or in the folder that this system has for caches. OSError where there is none."""
-    if asked := os.environ.get("FIELDMARK_CACHE"):
-        return Path(asked).absolute() / "pixels"
-    try:
-        home = Path.home()
-    except RuntimeError as error:
-        raise FileNotFoundError(str(error)) from error
-    if sys.platform == "darwin":
-        ours = home / "Library" / "Caches" / "fieldmark"
-    elif sys.platform == "win32":
-        ours = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "fieldmark" / "Cache"
-    else:
-        ours = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "fieldmark"
-    return ours / "pixels"
 
 
 def parse_size(text: str) -> int | None:
@@ -61,7 +45,7 @@ def room_for(size: str) -> Room:
     if asked == 0:
         return Room(folder=Path(), limit=0, closed="the cache size is 0")
     try:
-        folder = cache_folder()
+        folder = cache_folder(KIND)
         remove_drafts(folder)
         limit = int(AUTO_SHARE * (_free(folder) + _used(folder))) if asked is None else asked
     except OSError as error:

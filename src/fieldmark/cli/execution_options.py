@@ -1,0 +1,27 @@
+"""How a verb that asks a bundle is told what to run it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def execution_options(function: F) -> F:
+    """--runner and --threads."""
+    for option in (
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1, max=1024),
+            metavar="N",
+            help="Run on N cores, unmeasured. [the cores that we may use, shared out as measured here]",
+        ),
+        click.option(
+            "--runner", metavar="NAME", help="What runs the graph: onnxruntime. [the fastest measured here]"
+        ),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,55 @@
+"""The routes put together."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from fieldmark.server import open_inference, operations, predicting
+from fieldmark.server.refusals import RequestError
+from fieldmark.server.service import Service
+from fieldmark.server.watching import Watch, told
+
+_DESCRIPTION = "Image classification with calibrated probabilities. `/v2` is the Open Inference Protocol."
+_SEE = "see /openapi.json for what there is"
+
+
+def application(service: Service) -> Watch:
+    """The ASGI application of a server."""
+    app = FastAPI(
+        title="Fieldmark",
+        version=version("fieldmark"),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for routes in (predicting, open_inference, operations):
+        app.include_router(routes.router(service))
+
+    @app.exception_handler(RequestError)
+    async def refused(request: Request, error: RequestError) -> Response:
+        return told(error, request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return told(RequestError(first["msg"], where=where, do=_SEE, status=422), request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def not_here(request: Request, error: HTTPException) -> Response:
+        refusal = RequestError(str(error.detail), where=request.url.path[:200], do=_SEE, status=error.status_code)
+        return told(refusal, request.url.path)
+
+    @app.exception_handler(Exception)
+    async def ours(request: Request, _: Exception) -> Response:
+        # The traceback goes to the log, where uvicorn writes it; the client learns nothing of the inside.
+        refusal = RequestError(
+            "this is a fault of the server", where="server", do="report it with the request's id", status=500
+        )
+        return told(refusal, request.url.path)
+
+    return Watch(app, service)

@@ -1,0 +1,16 @@
+"""What a request may be refused for: one error, three parts, and the HTTP status that goes with it."""
+
+from __future__ import annotations
+
+from fieldmark.errors import DataError
+
+
+class RequestError(DataError):
+    """A request that is not answered. `status` is the HTTP status; `retry_after_s` is told to the client, if any."""
+
+    def __init__(
+        self, what: str, *, where: str, do: str, status: int = 400, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(what, where=where, do=do)
+        self.status = status
+        self.retry_after_s = retry_after_s

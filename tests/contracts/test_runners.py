@@ -1,0 +1,58 @@
+"""Every runner: the same answers on the same pixels, whatever the threads, and from several threads at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fieldmark.errors import BundleError
+from fieldmark.inference.runner import open_graph
+from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS
+from makers_bundle import graph, pictures
+
+every_runner = pytest.mark.parametrize("name", list(RUNNERS))
+PIXELS = pictures(64)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "model.onnx").write_bytes(graph())
+    return tmp_path / "model.onnx"
+
+
+@every_runner
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_class_and_nearly_the_same_logits_as_the_reference(name: str, threads: int, file: Path) -> None:
+    embedding, logits = RUNNERS[name].open(file, threads).run(PIXELS)
+    expected_embedding, expected = open_graph(file, threads=1).run(PIXELS)
+    assert len(set(expected.argmax(axis=1))) > 1
+    assert (logits.argmax(axis=1) == expected.argmax(axis=1)).all()
+    assert np.allclose(logits, expected, atol=1e-4) and np.allclose(embedding, expected_embedding, atol=1e-4)
+
+
+@every_runner
+def test_it_is_safe_to_share_between_threads(name: str, file: Path) -> None:
+    runner = RUNNERS[name].open(file, 1)
+    alone = [runner.run(PIXELS[row : row + 1])[1] for row in range(len(PIXELS))]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda row: runner.run(PIXELS[row : row + 1])[1], [*range(len(PIXELS))] * 5))
+    assert all(np.array_equal(one, again) for one, again in zip(alone * 5, together, strict=True))
+
+
+@every_runner
+def test_what_is_no_graph_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"junk")
+    with pytest.raises(BundleError, match="graph cannot be used"):
+        RUNNERS[name].open(tmp_path / "model.onnx", 1)
+
+
+@every_runner
+def test_it_tells_its_version(name: str) -> None:
+    assert RUNNERS[name].version()[0].isdigit()
+
+
+def test_the_default_is_a_row() -> None:
+    assert DEFAULT_RUNNER in RUNNERS

@@ -1,0 +1,69 @@
+"""A request's head is bounded in time and in size; what is usual passes."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+
+import pytest
+import uvicorn
+
+from fieldmark.server.connection import bounded
+from fieldmark.server.limits import Limits
+
+WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def _hello(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+@contextlib.contextmanager
+def _listening(limits):
+    config = uvicorn.Config(_hello, http=bounded(limits), ws="none", lifespan="off", log_config=None)
+    server, listening = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
+    thread.start()
+    try:
+        yield listening.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _answered(address, *sent):
+    """Everything that comes back until the server closes, which it must."""
+    with socket.create_connection(address, timeout=60) as connection:
+        for some in sent:
+            connection.sendall(some)
+        with contextlib.suppress(ConnectionResetError):
+            return b"".join(iter(lambda: connection.recv(1000), b""))
+        return b""
+
+
+@pytest.fixture(scope="module")
+def address():
+    with _listening(Limits(head_s=0.2, max_header_bytes=2000)) as address:
+        yield address
+
+
+@pytest.mark.parametrize("start", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX: "])
+def test_a_head_that_does_not_come_closes_the_connection(address, start):
+    assert _answered(address, start) == b""
+
+
+def test_a_head_that_never_ends_closes_the_connection_also_after_a_whole_one(address):
+    assert _answered(address, WHOLE, b"GET / HTTP/1.1\r\nHost").endswith(b"hello")
+
+
+def test_a_head_that_grows_and_grows_is_refused(address):
+    with socket.create_connection(address, timeout=60) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+        for _ in range(200):
+            connection.sendall(b"a" * 100_000)
+        raise AssertionError("20 MB of one header were taken")
+
+
+def test_a_usual_request_is_answered(address):
+    assert _answered(address, WHOLE.replace(b"Host: x", b"Host: x\r\nConnection: close")).endswith(b"hello")
