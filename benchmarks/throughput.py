@@ -3,8 +3,8 @@
     CLOTHING [--models resnet18,mobilenetv3_large_100] [--rounds 3] [--steps 12] [--batch 32]
              [--fastai] [--timm TRAIN.PY]
 
-ours: `fieldmark.training.loop.fit` on photos, with crops and mirroring, from scratch; its second pass on. "stall" is
-the share of step time in which it waited for images, of the last round.
+ours: `fieldmark.training.loop.fit` on photos, with crops and mirroring, from scratch; its second pass, without the
+scoring at its end. "stall" is the share of step time in which it waited for images, of the last round.
 bare: the same network, arithmetic (Winograd's too), layout, optimiser and allocator; random pixels, in memory.
 torch: the same with torch's own convolutions.
 torchvision: its reference training's transforms on PIL, a DataLoader worker for each core, SGD, torch's own layout.
@@ -102,7 +102,7 @@ def ours(model: str, data: Path, steps: int, batch: int, stalls: list[float]) ->
             fit(network(model, len(found.classes)), job, replace(PLAN, batch=batch))
             lines = map(json.loads, (Path(folder) / "log.jsonl").read_text().splitlines())
             stalls.append([line["data_wait"] for line in lines if line["kind"] == "epoch"][-1])
-        second = stamps[steps:]
+        second = stamps[steps:-1]  # the last one is told when the epoch has been scored
         return batch * (len(second) - 1) / (second[-1] - second[0])
 
     return run
