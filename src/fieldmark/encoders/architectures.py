@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fieldmark.encoders.row import Optimiser
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
@@ -21,7 +19,7 @@ class Architecture:
     family: str
     summary: str
     reference: str
-    optimiser: Optimiser = "muon"
+    optimiser: str = "muon"
     halvings_off: int = 0
     patch_px: int = 0
     window: int = 0

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from fieldmark.encoders.encoder import Encoder
 
 
-Optimiser = Literal["sgd", "adamw", "muon", "lion"]
 SMALL_PX = 64  # up to here, on the shorter side, pictures are small: icons, digits, thumbnails
 
 
@@ -33,7 +32,7 @@ class EncoderRow:
     method: Literal["probe", "network"]
     trainable: bool  # has parameters that the training loop can improve
     weights: str | None = None
-    optimiser: Optimiser = "sgd"  # that trains it best from scratch
+    optimiser: str = "sgd"  # that trains it best from scratch
     fits_small: bool = False  # can be built for images of 8 to SMALL_PX as they are, without enlarging them
 
 

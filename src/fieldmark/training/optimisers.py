@@ -1,14 +1,17 @@
-"""How steps are taken. Weight decay is decoupled from the gradient, and leaves norms, biases and scales alone."""
+"""How steps are taken: the table of optimisers. Weight decay is decoupled from the gradient, and leaves norms, biases
+and scales alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fieldmark.errors import UsageError
+from fieldmark.table import Table
 from fieldmark.training.decoupled import DecoupledSGD
 from fieldmark.training.lion import Lion
 from fieldmark.training.muon import Muon
@@ -20,27 +23,50 @@ RATES = 6  # as many learning rates at most, from first layer to head
 BESIDE_MUON = 0.83  # share of Muon's rate, which is in units of the filters' size, that suits the rest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimiser:
+    """A row. `over(weights, plan)` moves the weights that train, which stand in the network's order; `rate(batch,
+    pretrained)` is the peak learning rate that suits it, and `decay` the weight decay, each with the reason;
+    `largest_batch` is the most images a step from scratch."""
+
+    name: str
+    summary: str
+    reference: str
+    over: Callable[[Sequence[Tensor], Plan], torch.optim.Optimizer]
+    rate: Callable[[int, bool], tuple[float, str]]
+    decay: tuple[float, str]
+    largest_batch: int = 128
+
+
 def build(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser over the weights that train. Before every step the loop sets each group's `lr` to the
     schedule's rate times the group's `share`. UsageError where the network has nothing that Muon is for."""
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    return OPTIMISERS[plan.optimiser].over([weight for weight in network.parameters() if weight.requires_grad], plan)
+
+
+def _sgd(weights: Sequence[Tensor], plan: Plan) -> torch.optim.Optimizer:
+    groups = _groups("decay", weights, plan)
+    return DecoupledSGD(groups, lr=plan.learning_rate, momentum=MOMENTUM, nesterov=True, foreach=True)
+
+
+def _adamw(weights: Sequence[Tensor], plan: Plan) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(_groups("weight_decay", weights, plan), lr=plan.learning_rate, foreach=True)
+
+
+def _lion(weights: Sequence[Tensor], plan: Plan) -> torch.optim.Optimizer:
+    return Lion(_groups("decay", weights, plan), {"lr": plan.learning_rate})
+
+
+def _muon(weights: Sequence[Tensor], plan: Plan) -> torch.optim.Optimizer:
     # Not the depthwise ones, whose rows see a channel each: between them there is nothing to make orthogonal.
-    filters = [w for w in weights if plan.optimiser == "muon" and w.ndim == 4 and w.shape[1] > 1]
-    rest = [w for w in weights if not any(w is filter for filter in filters)]
-    if plan.optimiser == "adamw":
-        groups = _groups("weight_decay", rest, plan)
-        return torch.optim.AdamW(groups, lr=plan.learning_rate, foreach=True)
-    if plan.optimiser == "lion":
-        return Lion(_groups("decay", rest, plan), {"lr": plan.learning_rate})
-    if plan.optimiser == "sgd":
-        groups = _groups("decay", rest, plan)
-        return DecoupledSGD(groups, lr=plan.learning_rate, momentum=MOMENTUM, nesterov=True, foreach=True)
+    filters = [weight for weight in weights if weight.ndim == 4 and weight.shape[1] > 1]
     if not filters:
         raise UsageError(
             "muon moves the filters of convolutions, and this network has none",
             where="--optimiser muon",
             do="use --optimiser adamw, which is right for transformers",
         )
+    rest = [weight for weight in weights if not any(weight is each for each in filters)]
     groups = _groups("decay", rest, plan, share=BESIDE_MUON)
     groups.append({"params": filters, "decay": 0.0, "share": 1.0, "orthogonal": True})
     return Muon(groups, lr=plan.learning_rate, momentum=MUON_MOMENTUM, nesterov=True, foreach=True)
@@ -57,3 +83,59 @@ def _groups(key: str, weights: Sequence[Tensor], plan: Plan, share: float = 1.0)
         groups.append({"params": [w for w in some if w.ndim > 1], key: plan.weight_decay, "share": rate})
         groups.append({"params": [w for w in some if w.ndim <= 1], key: 0.0, "share": rate})
     return [group for group in groups if group["params"]]
+
+
+def _rate_of_sgd(batch: int, pretrained: bool) -> tuple[float, str]:
+    return (0.01 if pretrained else 0.1) * batch / 128, f"in proportion to a batch of {batch} (Goyal et al. 2017)"
+
+
+def _rate_of_adamw(_batch: int, pretrained: bool) -> tuple[float, str]:
+    return (3e-4, "usual for fine-tuning") if pretrained else (2e-3, "usual for small networks from scratch")
+
+
+def _rate_of_lion(_batch: int, pretrained: bool) -> tuple[float, str]:
+    return (6e-5 if pretrained else 4e-4), "a fifth of AdamW's (Chen et al. 2023: a third to a tenth)"
+
+
+def _rate_of_muon(batch: int, pretrained: bool) -> tuple[float, str]:
+    rate = (0.03 if pretrained else 0.24) * (batch / 512) ** 0.5
+    return rate, f"of a filter's size; with the root of a batch of {batch}, as steps of fixed length want"
+
+
+_DECAY = (5e-3, "decoupled; 5e-4 in PyTorch's coupled form")
+ROWS = (
+    Optimiser(
+        name="muon",
+        summary="convolutional networks from scratch",
+        reference="Jordan et al. 2024, Muon: an optimizer for hidden layers",
+        over=_muon,
+        rate=_rate_of_muon,
+        decay=_DECAY,
+        largest_batch=512,
+    ),
+    Optimiser(
+        name="sgd",
+        summary="the same, classically: Nesterov momentum, decoupled decay",
+        reference="Loshchilov and Hutter 2019, Decoupled weight decay regularization",
+        over=_sgd,
+        rate=_rate_of_sgd,
+        decay=_DECAY,
+    ),
+    Optimiser(
+        name="adamw",
+        summary="pretrained weights and transformers",
+        reference="Loshchilov and Hutter 2019, Decoupled weight decay regularization",
+        over=_adamw,
+        rate=_rate_of_adamw,
+        decay=(0.05, "usual for AdamW"),
+    ),
+    Optimiser(
+        name="lion",
+        summary="the same with half the memory: every weight steps as far as every other",
+        reference="Chen et al. 2023, Symbolic discovery of optimization algorithms",
+        over=_lion,
+        rate=_rate_of_lion,
+        decay=(0.25, "five times AdamW's, as its rate is a fifth: what decays in a step stays"),
+    ),
+)
+OPTIMISERS: Table[Optimiser] = Table.rows("optimiser", ROWS)

@@ -6,7 +6,6 @@ from typing import Literal
 
 import msgspec
 
-from fieldmark.encoders.row import Optimiser
 from fieldmark.training.balances import Prior
 
 ScoreName = Literal["accuracy", "balanced accuracy", "negative log-loss", "mean average precision"]
@@ -24,7 +23,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     epochs: float
     batch: int  # images a step, of all processes together
     micro_batch: int = 0  # so many of them at most go through the network of a process at once; 0: all
-    optimiser: Optimiser
+    optimiser: str
     learning_rate: float
     weight_decay: float
     first_layer_rate: float = 1.0  # share of the rate that the first layer gets; between it and the head, in steps

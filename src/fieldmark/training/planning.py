@@ -9,12 +9,13 @@ import msgspec
 import torch
 
 from fieldmark.cores import available_cores
-from fieldmark.encoders.row import SMALL_PX, Optimiser
+from fieldmark.encoders.row import SMALL_PX
 from fieldmark.errors import UsageError
 from fieldmark.ranks import local_world_size, world_size
 from fieldmark.training.choosing_views import choose_views
 from fieldmark.training.job import Job
 from fieldmark.training.lessons import choose_lessons
+from fieldmark.training.optimisers import OPTIMISERS
 from fieldmark.training.plan import Plan
 from fieldmark.training.precision import Precision, fastest_precision
 from fieldmark.training.schedule import SCHEDULES
@@ -35,7 +36,9 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
 
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
-    batch = settle("batch", recipe.batch, _batch(images, optimiser, pretrained), "at least 16 steps a pass")
+    steps = OPTIMISERS[optimiser]
+    most = 32 if pretrained else steps.largest_batch
+    batch = settle("batch", recipe.batch, _batch(images, most), "at least 16 steps a pass")
     _refuse_more_than_there_are(recipe.batch, images)
     _refuse_frozen_noise(recipe.frozen_share, pretrained)
     epochs = settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none"))
@@ -51,10 +54,8 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
             batch=batch,
             micro_batch=recipe.micro_batch,
             optimiser=optimiser,
-            learning_rate=settle(
-                "learning rate", recipe.learning_rate, *_learning_rate(optimiser, batch, pretrained)
-            ),
-            weight_decay=settle("weight decay", recipe.weight_decay, *_weight_decay(optimiser)),
+            learning_rate=settle("learning rate", recipe.learning_rate, *steps.rate(batch, pretrained)),
+            weight_decay=settle("weight decay", recipe.weight_decay, *steps.decay),
             first_layer_rate=0.3 if pretrained else 1.0,
             frozen_share=settle("frozen share", recipe.frozen_share, *_frozen(pretrained)),
             keeps_statistics=pretrained,
@@ -111,8 +112,7 @@ def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:
     return "auto" if asked == "auto" else asked == "yes"
 
 
-def _batch(images: int, optimiser: Optimiser, pretrained: bool) -> int:
-    most = 32 if pretrained else 512 if optimiser == "muon" else 128
+def _batch(images: int, most: int) -> int:
     return max(8, min(most, 1 << (max(1, images // 16).bit_length() - 1)))
 
 
@@ -125,19 +125,8 @@ def _refuse_more_than_there_are(batch: int | Literal["auto"], images: int) -> No
         )
 
 
-def _optimiser(from_scratch: Optimiser, pretrained: bool) -> tuple[Optimiser, str]:
+def _optimiser(from_scratch: str, pretrained: bool) -> tuple[str, str]:
     return ("adamw", "gentle on pretrained weights") if pretrained else (from_scratch, "best for it from scratch")
-
-
-def _learning_rate(optimiser: Optimiser, batch: int, pretrained: bool) -> tuple[float, str]:
-    if optimiser == "muon":
-        rate = (0.03 if pretrained else 0.24) * (batch / 512) ** 0.5
-        return rate, f"of a filter's size; with the root of a batch of {batch}, as steps of fixed length want"
-    if optimiser == "adamw":
-        return (3e-4, "usual for fine-tuning") if pretrained else (2e-3, "usual for small networks from scratch")
-    if optimiser == "lion":
-        return (6e-5 if pretrained else 4e-4), "a fifth of AdamW's (Chen et al. 2023: a third to a tenth)"
-    return (0.01 if pretrained else 0.1) * batch / 128, f"in proportion to a batch of {batch} (Goyal et al. 2017)"
 
 
 def _mirror(flip: bool, small: bool, pretrained: bool) -> tuple[bool, str]:
@@ -146,12 +135,6 @@ def _mirror(flip: bool, small: bool, pretrained: bool) -> tuple[bool, str]:
     if small and not pretrained:
         return True, "answers are the mean of an image and its mirror image; the network is small, so twice is quick"
     return False, "it would double the time of every prediction; --mirror yes where a point counts more"
-
-
-def _weight_decay(optimiser: Optimiser) -> tuple[float, str]:
-    if optimiser == "lion":
-        return 0.25, "five times AdamW's, as its rate is a fifth: what decays in a step stays"
-    return (0.05, "usual for AdamW") if optimiser == "adamw" else (5e-3, "decoupled; 5e-4 in PyTorch's coupled form")
 
 
 def _epochs(images: int, pretrained: bool, budget: bool) -> tuple[float, str]:

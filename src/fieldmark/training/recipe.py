@@ -43,9 +43,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     micro_batch: Annotated[
         int, Meta(ge=0, description="images through the network at once, gradients summed up to --batch; 0: all")
     ] = 0
-    optimiser: Annotated[Literal["auto", "sgd", "adamw", "muon", "lion"], Meta(description="how steps are taken")] = (
-        "auto"
-    )
+    optimiser: Annotated[str, Meta(description="how steps are taken: muon, sgd, adamw or lion")] = "auto"
     learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate")] | Auto = "auto"
     weight_decay: Annotated[float, Meta(ge=0, description="decoupled weight decay")] | Auto = "auto"
     frozen_share: (

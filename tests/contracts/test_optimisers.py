@@ -1,4 +1,4 @@
-"""Optimisers: the field's own, to the digit."""
+"""Every optimiser: rates by depth, decay that spares norms, a loss that falls; and the field's own, to the digit."""
 
 from __future__ import annotations
 
@@ -8,36 +8,85 @@ import msgspec
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import fieldmark.encoders.zoo  # noqa: F401  makes timm importable beside any torchvision
 import makers_training as make
-from fieldmark.errors import UsageError
-from fieldmark.training import optimisers
+from fieldmark.encoders import architectures
+from fieldmark.encoders.row import ENCODERS
+from fieldmark.errors import UnknownName, UsageError
+from fieldmark.training import optimisers, planning
 from fieldmark.training.muon import orthogonal
+from fieldmark.training.optimisers import OPTIMISERS
+from fieldmark.training.plan import Plan
+from fieldmark.training.recipe import Recipe
+
+every_optimiser = pytest.mark.parametrize("optimiser", list(OPTIMISERS))
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "lion"])
+def shares(network: nn.Module, plan: Plan) -> list[float]:
+    """What each weight's group has of the rate, in the network's order; but for filters that Muon turns."""
+    groups = [group for group in optimisers.build(network, plan).param_groups if not group.get("orthogonal")]
+    share = {id(weight): group["share"] for group in groups for weight in group["params"]}
+    return [share[id(weight)] for weight in network.parameters() if id(weight) in share]
+
+
+@every_optimiser
 def test_rates_rise_from_the_first_layer_to_the_head(optimiser):
-    plan = msgspec.structs.replace(make.PLAN, optimiser=optimiser, first_layer_rate=0.1)
     network = make.network()
-    share = {id(w): g["share"] for g in optimisers.build(network, plan).param_groups for w in g["params"]}
-    shares = [share[id(weight)] for weight in network.parameters()]
-    assert shares == sorted(shares)
-    assert shares[0] == pytest.approx(0.1) and shares[-1] > 0.6
+    alike, rising = (
+        shares(network, msgspec.structs.replace(make.PLAN, optimiser=optimiser, first_layer_rate=first))
+        for first in (1.0, 0.1)
+    )
+    assert len(set(alike)) == 1
+    assert rising == sorted(rising)
+    assert rising[0] == pytest.approx(0.1 * alike[0]) and rising[-1] > 0.6 * alike[0]
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "lion"])
+@every_optimiser
 def test_decay_shrinks_weights_by_rate_times_decay_and_spares_norms_and_biases(optimiser):
-    """With gradients of nought a step is decay alone."""
+    """With gradients of nought a step is decay alone; a filter that Muon turns keeps its size."""
     plan = msgspec.structs.replace(make.PLAN, optimiser=optimiser, learning_rate=0.5, weight_decay=0.1)
     network = make.network()
     for weight in network.parameters():
         weight.grad = torch.zeros_like(weight)
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    optimisers.build(network, plan).step()
+    stepper = optimisers.build(network, plan)
+    turned = {id(w) for group in stepper.param_groups if group.get("orthogonal") for w in group["params"]}
+    stepper.step()
     for name, weight in network.named_parameters():
-        expected = before[name] * (0.95 if weight.ndim > 1 else 1.0)
+        expected = before[name] * (0.95 if weight.ndim > 1 and id(weight) not in turned else 1.0)
         assert torch.allclose(weight, expected, rtol=1e-6, atol=0), name
+
+
+@every_optimiser
+def test_at_the_rate_of_its_row_the_loss_falls(optimiser):
+    torch.manual_seed(0)
+    network, row = make.network(), OPTIMISERS[optimiser]
+    pixels, targets = map(torch.from_numpy, make.squares(48))
+    rate, why = row.rate(len(targets), False)
+    stepper = optimisers.build(network, msgspec.structs.replace(make.PLAN, optimiser=optimiser, learning_rate=rate))
+    losses = []
+    for _ in range(40):
+        loss = functional.cross_entropy(network(pixels)[1], targets)
+        losses.append(loss.item())
+        stepper.zero_grad()
+        loss.backward()
+        for group in stepper.param_groups:
+            group["lr"] = rate * group["share"]
+        stepper.step()
+    assert why
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_every_encoder_names_an_optimiser_of_the_table():
+    assert {ENCODERS[name].optimiser for name in ENCODERS} <= set(OPTIMISERS)
+    assert {known.optimiser for known in architectures.ROWS} <= set(OPTIMISERS)
+
+
+def test_an_optimiser_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    with pytest.raises(UnknownName, match="adamw"):
+        planning.plan(make.job(tmp_path, recipe=Recipe(optimiser="adamv")), pretrained=False)
 
 
 def test_sgd_without_decay_is_torchs_own():
