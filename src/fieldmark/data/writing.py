@@ -1,8 +1,9 @@
-"""Files that appear when they are whole, or not at all."""
+"""Files and folders that appear when they are whole, or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,37 @@ def writing_whole(output: Path) -> Iterator[IO[bytes]]:
             beside.replace(output)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(place: Path, *, what: str, do: str) -> Iterator[Path]:
+    """A new folder of files that takes the place of `place` when it is whole and on the disk, or not at all.
+
+    OutputError where the disk will not take it: `what` could not be written, and `do` is what to do next.
+    """
+    draft = place.with_name(f".writing-{place.name}")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        yield draft
+        for path in (*draft.iterdir(), draft):
+            _flush(path)
+        shutil.rmtree(place, ignore_errors=True)
+        draft.rename(place)
+        _flush(place.parent)
+    except OSError as error:
+        raise OutputError(f"{what} could not be written: {error}", where=str(place), do=do) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    # Without this a power cut may leave the new name with the old (or no) content.
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

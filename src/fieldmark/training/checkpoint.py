@@ -7,7 +7,6 @@ The newest two are kept; each names the checksum of its tensors, so that damage 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fieldmark.errors import OutputError, UsageError
+from fieldmark.data.writing import writing_folder
+from fieldmark.errors import UsageError
 from fieldmark.report.report import Epoch
 from fieldmark.training.logbook import Mark
 from fieldmark.training.plan import Plan
@@ -50,25 +50,13 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def save(run_folder: Path, standing: Standing, tensors: Mapping[str, Tensor]) -> None:
     """Write one checkpoint and drop all but the newest two. OutputError where the disk will not take it."""
     final = run_folder / f"checkpoint-{standing.step:08d}"
-    draft = run_folder / f".writing-{final.name}"
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, draft / TENSORS)
+    with writing_folder(final, what="the checkpoint", do="free some space, then continue with --resume") as draft:
+        try:
+            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, draft / TENSORS)
+        except SafetensorError as error:  # its word for what the disk refuses
+            raise OSError(str(error)) from error
         stored = _Stored(tensors_sha256=_sha256(draft / TENSORS), standing=standing)
         (draft / STANDING).write_bytes(msgspec.json.encode(stored))
-        for file in (draft / TENSORS, draft / STANDING, draft):
-            _flush(file)
-        shutil.rmtree(final, ignore_errors=True)
-        draft.rename(final)
-        _flush(run_folder)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise OutputError(
-            f"the checkpoint could not be written: {error}",
-            where=str(final),
-            do="free some space, then continue with --resume",
-        ) from error
     for old in _newest_first(run_folder)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -105,12 +93,3 @@ def _newest_first(run_folder: Path) -> list[Path]:
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    # Without this a power cut may leave the new name with the old (or no) content.
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

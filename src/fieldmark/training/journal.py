@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldmark.errors import OutputError
+from fieldmark.data.writing import writing_folder
 from fieldmark.training.weighing import Weight
 
 ENTRY, ANSWERS, COURSE = "entry.json", "probabilities.npy", "course.json"
@@ -47,21 +46,9 @@ def settled(folder: Path, course: Course) -> Course:
 def write(folder: Path, entry: Entry, probabilities: NDArray[np.float64]) -> None:
     """Whole or not at all. OutputError where the disk will not take it."""
     final = _place(folder, entry.name, entry.round)
-    draft = final.with_name(f".writing-{final.name}")
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+    with writing_folder(final, what="what was found out", do="free some space, then continue with --resume") as draft:
         np.save(draft / ANSWERS, probabilities)
         (draft / ENTRY).write_bytes(msgspec.json.encode(entry))
-        shutil.rmtree(final, ignore_errors=True)  # a damaged one, if any
-        draft.rename(final)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise OutputError(
-            f"what was found out could not be written: {error}",
-            where=str(final),
-            do="free some space, then continue with --resume",
-        ) from error
 
 
 def read(folder: Path, name: str, round_: int, images: int) -> tuple[Entry, NDArray[np.float64]] | None:
