@@ -40,7 +40,7 @@ def learn_end_to_end(job: Job) -> Learned:
     elif not (job.resume and checkpoint.exists(job.run_folder)):
         probed = fit_head(job, encoder, "logistic")
         start_from(head, probed.module)
-    steps, reasons = plan(job, pretrained=weights.source != "none")
+    steps, reasons = plan(job, pretrained=weights.source != "none", network=network)
     fitted = fit(network, job, steps)
     answer_for(head, job, fitted.plan)
     teachers = _teachers(job, fitted.plan)

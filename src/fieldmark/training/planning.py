@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -12,22 +14,28 @@ from fieldmark.cores import available_cores
 from fieldmark.encoders.row import SMALL_PX
 from fieldmark.errors import UsageError
 from fieldmark.ranks import local_world_size, world_size
+from fieldmark.training import together
 from fieldmark.training.choosing_views import choose_views
 from fieldmark.training.job import Job
 from fieldmark.training.lessons import choose_lessons
+from fieldmark.training.network import Network
 from fieldmark.training.optimisers import OPTIMISERS
 from fieldmark.training.plan import Plan
 from fieldmark.training.precision import Precision, fastest_precision
 from fieldmark.training.schedule import SCHEDULES
 from fieldmark.training.settled import settled
+from fieldmark.training.speed import Speed, speed_of
 
 FROZEN = 0.5
+# Of a budget: what learning has of it, about; how many steps it should allow at least; what mirror images may take.
+LEARNING_SHARE, STEPS, MIRROR_SHARE = 0.6, 64, 0.15
 
 
-def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
+def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple[Plan, tuple[str, ...]]:
     """The job's recipe with nothing left to decide for the training loop, and one line for each choice that was made.
 
-    UsageError for a setting that cannot be followed on this machine.
+    Under a budget `network` is timed, if it is given, and what it can do in that time has a say. UsageError for a
+    setting that cannot be followed on this machine.
     """
     recipe, size_px, images = job.recipe, job.choice.geometry.size_px, len(job.train)
     threads = max(1, available_cores() // local_world_size()) if recipe.threads == "auto" else recipe.threads
@@ -37,14 +45,15 @@ def plan(job: Job, *, pretrained: bool) -> tuple[Plan, tuple[str, ...]]:
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     steps = OPTIMISERS[optimiser]
+    left = _left(job, network, threads)
     most = 32 if pretrained else steps.largest_batch
-    batch = settle("batch", recipe.batch, _batch(images, most), "at least 16 steps a pass")
+    batch = settle("batch", recipe.batch, *_batch(images, most, left))
     _refuse_more_than_there_are(recipe.batch, images)
     _refuse_frozen_noise(recipe.frozen_share, pretrained)
     epochs = settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none"))
     views = choose_views(job, epochs=epochs, batch=batch)
     choices.extend(views.reasons)
-    mirror = settle("mirror", _yes(recipe.mirror), *_mirror(views.flip, small, pretrained))
+    mirror = settle("mirror", _yes(recipe.mirror), *_mirror(views.flip, small, pretrained, job, left))
     _refuse_mirrors_unseen(views.flip, mirror)
     fastest, fastest_why = _precision(recipe.precision, threads)
     schedule = settle("schedule", recipe.schedule, "cosine", "a late fall, gentle at its end")
@@ -112,8 +121,34 @@ def _yes(asked: Literal["auto", "yes", "no"]) -> bool | Literal["auto"]:
     return "auto" if asked == "auto" else asked == "yes"
 
 
-def _batch(images: int, most: int) -> int:
-    return max(8, min(most, 1 << (max(1, images // 16).bit_length() - 1)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Left:
+    """What a budget leaves: seconds, and how fast the network is."""
+
+    seconds: float
+    speed: Speed
+
+
+def _left(job: Job, network: Network | None, threads: int) -> _Left | None:
+    """None where no budget asks, and on a GPU, which is quick enough not to."""
+    if network is None or job.deadline is None or torch.cuda.is_available():
+        return None
+    speed = together.agreed(speed_of(network, job, threads), Speed)
+    return _Left(seconds=max(0.0, job.deadline - time.monotonic()), speed=speed)
+
+
+def _batch(images: int, most: int, left: _Left | None) -> tuple[int, str]:
+    usual = max(8, min(most, _power_of_two(images // 16)))
+    if left is None:
+        return usual, "at least 16 steps a pass"
+    affordable = _power_of_two(int(LEARNING_SHARE * left.seconds * left.speed.learning / STEPS))
+    if affordable >= usual:
+        return usual, "at least 16 steps a pass"
+    return max(8, affordable), f"about {STEPS} steps at least in the budget, at {left.speed.learning:.0f} images/s"
+
+
+def _power_of_two(most: int) -> int:
+    return 1 << (max(1, most).bit_length() - 1)
 
 
 def _refuse_more_than_there_are(batch: int | Literal["auto"], images: int) -> None:
@@ -129,9 +164,12 @@ def _optimiser(from_scratch: str, pretrained: bool) -> tuple[str, str]:
     return ("adamw", "gentle on pretrained weights") if pretrained else (from_scratch, "best for it from scratch")
 
 
-def _mirror(flip: bool, small: bool, pretrained: bool) -> tuple[bool, str]:
+def _mirror(flip: bool, small: bool, pretrained: bool, job: Job, left: _Left | None) -> tuple[bool, str]:
     if not flip:
         return False, "mirrored images were no part of training"
+    again_s = (len(job.validation) + len(job.test)) / left.speed.answering if left else 0.0
+    if left and again_s > MIRROR_SHARE * left.seconds:
+        return False, f"to answer for mirror images as well would take {again_s:.0f} s of the budget"
     if small and not pretrained:
         return True, "answers are the mean of an image and its mirror image; the network is small, so twice is quick"
     return False, "it would double the time of every prediction; --mirror yes where a point counts more"
