@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_the_one_before_and_nothing_half_written(tmp_path, mo
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("fieldmark.training.checkpoint.os.fsync", full)
+    monkeypatch.setattr("fieldmark.data.writing.os.fsync", full)
     with pytest.raises(OutputError, match="No space left"):
         saved(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000001"]
