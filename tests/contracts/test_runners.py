@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 @every_runner
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_class_and_nearly_the_same_logits_as_the_reference(name: str, threads: int, file: Path) -> None:
-    embedding, logits = RUNNERS[name].open(file, threads).run(PIXELS)
+    embedding, logits = RUNNERS[name].open(file, threads, 1).run(PIXELS)
     expected_embedding, expected = open_graph(file, threads=1).run(PIXELS)
     assert len(set(expected.argmax(axis=1))) > 1
     assert (logits.argmax(axis=1) == expected.argmax(axis=1)).all()
@@ -35,7 +35,7 @@ def test_the_same_class_and_nearly_the_same_logits_as_the_reference(name: str, t
 
 @every_runner
 def test_it_is_safe_to_share_between_threads(name: str, file: Path) -> None:
-    runner = RUNNERS[name].open(file, 1)
+    runner = RUNNERS[name].open(file, 1, 4)
     alone = [runner.run(PIXELS[row : row + 1])[1] for row in range(len(PIXELS))]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda row: runner.run(PIXELS[row : row + 1])[1], [*range(len(PIXELS))] * 5))
@@ -46,7 +46,7 @@ def test_it_is_safe_to_share_between_threads(name: str, file: Path) -> None:
 def test_what_is_no_graph_is_refused_in_words(name: str, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"junk")
     with pytest.raises(BundleError, match="graph cannot be used"):
-        RUNNERS[name].open(tmp_path / "model.onnx", 1)
+        RUNNERS[name].open(tmp_path / "model.onnx", 1, 1)
 
 
 @every_runner

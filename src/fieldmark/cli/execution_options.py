@@ -20,7 +20,9 @@ def execution_options(function: F) -> F:
             help="Run on N cores, unmeasured. [the cores that we may use, shared out as measured here]",
         ),
         click.option(
-            "--runner", metavar="NAME", help="What runs the graph: onnxruntime. [the fastest measured here]"
+            "--runner",
+            metavar="NAME",
+            help="What runs the graph: onnxruntime or openvino. [the fastest measured here]",
         ),
     ):
         function = option(function)

@@ -21,7 +21,7 @@ from fieldmark.data.picture import Unreadable
 from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.execution import Execution, candidates, for_many
 from fieldmark.inference.remembering import Circumstances, Measured, recall, remember
-from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS
+from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS, installed
 
 ENOUGH_IMAGES = 500  # fewer do not win back what measuring takes
 SLICE_S = 0.3  # for each candidate, after what warms it up
@@ -57,8 +57,7 @@ def choose(bundle: Bundle, first: Sequence[Path], *, runner: str | None = None, 
     least ENOUGH_IMAGES, the candidates are measured on a few of them and the fastest is taken and remembered; else
     the usual one. UnknownName where the table has no such `runner`.
     """
-    names = (runner,) if runner else tuple(RUNNERS)
-    versions = {name: RUNNERS[name].version() for name in names}
+    versions = {runner: RUNNERS[runner].version()} if runner else installed()
     size_px = bundle.manifest.geometry.size_px
     usual = for_many(threads or available_cores(), size_px, runner or DEFAULT_RUNNER)
     if threads is not None:
@@ -74,7 +73,7 @@ def choose(bundle: Bundle, first: Sequence[Path], *, runner: str | None = None, 
     sample = _readable(first, bundle.manifest.geometry) if len(first) >= ENOUGH_IMAGES else []
     if not sample:
         return Choice(execution=usual, how="usual")
-    found = [each for name in names for each in candidates(here.cores, size_px, name)]
+    found = [each for name in versions for each in candidates(here.cores, size_px, name)]
     ranked = fastest_first(measure(bundle, found, sample))
     return Choice(execution=ranked[0].execution, how="measured", between=ranked, unkept=remember(here, ranked))
 
@@ -86,7 +85,7 @@ def fastest_first(measured: Iterator[Measured]) -> tuple[Measured, ...]:
 
 def measure(bundle: Bundle, executions: Sequence[Execution], sample: Sequence[Path]) -> Iterator[Measured]:
     """Each execution's images per second, from the files of `sample`, over and over, to answers."""
-    for _, alike in groupby(executions, key=lambda each: (each.runner, each.threads)):
+    for _, alike in groupby(executions, key=lambda each: (each.runner, each.threads, each.workers)):
         opened: Classifier | None = None
         for execution in alike:
             opened = opened or ready(bundle, execution)

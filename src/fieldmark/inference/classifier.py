@@ -127,7 +127,7 @@ def load(path: str | Path, *, execution: Execution | None = None) -> Classifier:
 def ready(bundle: Bundle, execution: Execution) -> Classifier:
     """A verified bundle with its graph opened as `execution` says. Raises BundleError where the two do not fit, and
     UnknownName where no runner has that name."""
-    runner = RUNNERS[execution.runner].open(bundle.graph, execution.threads)
+    runner = RUNNERS[execution.runner].open(bundle.graph, execution.threads, execution.workers)
     manifest = bundle.manifest
     for field, said, found in (
         ("geometry.size_px", manifest.geometry.size_px, runner.size_px),

@@ -1,10 +1,10 @@
-"""The exported graph, run by onnxruntime on the CPU."""
+"""The exported graph, ready to run; by onnxruntime, unless somebody else is asked."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,6 +15,9 @@ from fieldmark.cores import available_cores
 from fieldmark.data.picture import Pixels
 from fieldmark.errors import BundleError
 
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
+Ports = Mapping[str, tuple[str, Sequence[object]]]
+_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _REFUSED = (
     raised.EPFail,
     raised.Fail,
@@ -30,31 +33,28 @@ _REFUSED = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
     """A graph that is ready to run: `pixels` uint8 [N, size_px, size_px, 3] in, `embedding` float32 [N, D] and
-    `logits` float32 [N, C] out."""
+    `logits` float32 [N, C] out. `infer` is the runtime's part, and may be called by several threads at once."""
 
     path: Path
-    session: Any
+    infer: Callable[[Pixels], Outputs]
     size_px: int
     embedding_size: int
     n_classes: int
 
-    def run(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(self, pixels: Pixels) -> Outputs:
         """(embedding, logits) of `pixels`. BundleError where the graph fails or answers NaN or infinity."""
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (self.size_px, self.size_px, 3):
             raise ValueError(f"pixels must be uint8 [N, {self.size_px}, {self.size_px}, 3], not {pixels.shape}")
         if not len(pixels):
             return np.empty((0, self.embedding_size), np.float32), np.empty((0, self.n_classes), np.float32)
-        try:
-            embedding, logits = self.session.run(["embedding", "logits"], {"pixels": np.ascontiguousarray(pixels)})
-        except _REFUSED as error:
-            raise _unusable(f"it cannot be run: {error}", self.path) from error
+        embedding, logits = self.infer(np.ascontiguousarray(pixels))
         if not np.isfinite(logits).all():
-            raise _unusable("it answers with something that is not a number", self.path)
+            raise unusable("it answers with something that is not a number", self.path)
         return embedding, logits
 
 
 def open_graph(path: Path, *, threads: int | None = None) -> Runner:
-    """The graph at `path` on `threads` cores (default: all that this process may use).
+    """The graph at `path`, run by onnxruntime on `threads` cores (default: all that this process may use).
 
     Raises BundleError for a graph that onnxruntime refuses, that keeps weights in other files, or whose inputs and
     outputs are not the ones that Runner names.
@@ -70,28 +70,36 @@ def open_graph(path: Path, *, threads: int | None = None) -> Runner:
         # From bytes, so that a graph cannot make the runtime open other files ("external data").
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except _REFUSED as error:
-        raise _unusable(f"onnxruntime refuses it: {error}", path) from error
-    return _checked(session, path)
+        raise unusable(f"onnxruntime refuses it: {error}", path) from error
+    inputs = {node.name: (_DTYPES.get(node.type, node.type), node.shape) for node in session.get_inputs()}
+    outputs = {node.name: (_DTYPES.get(node.type, node.type), node.shape) for node in session.get_outputs()}
+
+    def infer(pixels: Pixels) -> Outputs:
+        try:
+            embedding, logits = session.run(["embedding", "logits"], {"pixels": pixels})
+        except _REFUSED as error:
+            raise unusable(f"it cannot be run: {error}", path) from error
+        return embedding, logits
+
+    return checked(path, infer, inputs, outputs)
 
 
-def _checked(session: Any, path: Path) -> Runner:
-    inputs = {node.name: (node.type, node.shape) for node in session.get_inputs()}
-    outputs = {node.name: (node.type, node.shape) for node in session.get_outputs()}
+def checked(path: Path, infer: Callable[[Pixels], Outputs], inputs: Ports, outputs: Ports) -> Runner:
+    """A Runner, where the graph takes and gives what one does: name -> (dtype, shape, of which the first is free)."""
     if set(inputs) != {"pixels"} or set(outputs) != {"embedding", "logits"}:
-        raise _unusable(f"it has {sorted(inputs)} -> {sorted(outputs)}, not pixels -> embedding, logits", path)
+        raise unusable(f"it has {sorted(inputs)} -> {sorted(outputs)}, not pixels -> embedding, logits", path)
     match inputs["pixels"], outputs["embedding"], outputs["logits"]:
         case (
-            ("tensor(uint8)", [_, int(height), int(width), 3]),
-            ("tensor(float)", [_, int(embedding_size)]),
-            ("tensor(float)", [_, int(n_classes)]),
+            ("uint8", [_, int(height), int(width), 3]),
+            ("float32", [_, int(embedding_size)]),
+            ("float32", [_, int(n_classes)]),
         ) if height == width:
-            return Runner(
-                path=path, session=session, size_px=height, embedding_size=embedding_size, n_classes=n_classes
-            )
-    raise _unusable(f"its shapes or types are wrong: {inputs} -> {outputs}", path)
+            return Runner(path=path, infer=infer, size_px=height, embedding_size=embedding_size, n_classes=n_classes)
+    raise unusable(f"its shapes or types are wrong: {inputs} -> {outputs}", path)
 
 
-def _unusable(what: str, path: Path) -> BundleError:
+def unusable(what: str, path: Path) -> BundleError:
+    """The refusal of a graph, in the words that all runtimes share."""
     return BundleError(
         f"the bundle's graph cannot be used: {what}",
         where=str(path),

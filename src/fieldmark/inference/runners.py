@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import onnxruntime
-
+from fieldmark.inference.openvino import open_openvino
 from fieldmark.inference.runner import Runner, open_graph
 from fieldmark.table import Table
 
@@ -16,25 +16,43 @@ DEFAULT_RUNNER = "onnxruntime"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerRow:
-    """`open(graph, threads)` makes a graph ready to run, safe to share between threads, or raises BundleError;
-    `version()` is the runtime's own, since what was fastest with one may not be with the next."""
+    """`open(graph, threads, workers)` makes a graph ready to run by `workers` callers at once, with `threads` threads
+    for each, or raises BundleError, or MissingExtra where its `package` is not installed."""
 
     name: str
     summary: str
-    open: Callable[[Path, int], Runner]
-    version: Callable[[], str]
+    package: str
+    open: Callable[[Path, int, int], Runner]
+
+    def version(self) -> str:
+        """The runtime's own, since what was fastest with one may not be with the next; empty where there is none."""
+        try:
+            return version(self.package)
+        except PackageNotFoundError:
+            return ""
 
 
-def _open_onnxruntime(graph: Path, threads: int) -> Runner:
-    return open_graph(graph, threads=threads)
+def _open_onnxruntime(graph: Path, threads: int, _workers: int) -> Runner:
+    return open_graph(graph, threads=threads)  # each call of a session has `threads` of its own
 
 
 ROWS = (
     RunnerRow(
         name=DEFAULT_RUNNER,
         summary="onnxruntime on the processor, in float32",
+        package="onnxruntime",
         open=_open_onnxruntime,
-        version=lambda: str(onnxruntime.__version__),
+    ),
+    RunnerRow(
+        name="openvino",
+        summary="OpenVINO on the processor, in float32; often faster on Intel's and AMD's",
+        package="openvino",
+        open=open_openvino,
     ),
 )
 RUNNERS: Table[RunnerRow] = Table.rows("runner", ROWS)
+
+
+def installed() -> dict[str, str]:
+    """Name -> version of the runners that can be used here."""
+    return {name: found for name in RUNNERS if (found := RUNNERS[name].version())}

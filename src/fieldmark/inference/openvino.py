@@ -1,0 +1,74 @@
+"""The exported graph, run by OpenVINO on the processor, in float32.
+
+OpenVINO takes bf16 by itself where the processor has it, and answers then differ by some percent of the logits'
+spread; what was proven of a bundle was proven in float32, so it is told to stay there.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fieldmark.cores import available_cores
+from fieldmark.data.picture import Pixels
+from fieldmark.errors import MissingExtra
+from fieldmark.inference.runner import Outputs, Runner, checked, unusable
+
+_DTYPES = {"u8": "uint8", "f32": "float32"}
+
+
+def open_openvino(path: Path, threads: int, workers: int) -> Runner:
+    """The graph at `path` for `workers` callers at once, with `threads` threads for each.
+
+    Raises BundleError for a graph that OpenVINO refuses, MissingExtra where it is not installed.
+    """
+    openvino = _imported()
+    cores = min(threads * workers, available_cores())
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "NUM_STREAMS": str(max(1, cores // threads)),  # runs at a time; further callers wait for one
+        "INFERENCE_NUM_THREADS": str(cores),
+        "ENABLE_CPU_PINNING": False,  # other processes may be pinned to the same cores, and these would wait for them
+    }
+    try:
+        core = openvino.Core()
+        # From bytes, so that a graph cannot make the runtime open other files.
+        graph = core.read_model(path.read_bytes(), b"")
+        compiled = core.compile_model(graph, "CPU", settings)
+    except RuntimeError as error:
+        raise unusable(f"OpenVINO refuses it: {error}", path) from error
+    own = threading.local()  # a request holds its inputs and outputs, so each thread has one
+
+    def infer(pixels: Pixels) -> Outputs:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        try:
+            answered = own.request.infer({"pixels": pixels})
+        except RuntimeError as error:
+            raise unusable(f"it cannot be run: {error}", path) from error
+        return np.array(answered["embedding"]), np.array(answered["logits"])
+
+    return checked(path, infer, _ports(compiled.inputs), _ports(compiled.outputs))
+
+
+def _ports(nodes: Any) -> dict[str, tuple[str, list[object]]]:
+    return {
+        node.get_any_name(): (
+            _DTYPES.get(node.get_element_type().get_type_name(), node.get_element_type().get_type_name()),
+            [side.get_length() if side.is_static else None for side in node.get_partial_shape()],
+        )
+        for node in nodes
+    }
+
+
+def _imported() -> Any:
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "OpenVINO is not installed", where="--runner openvino", do="pip install 'fieldmark[openvino]'"
+        ) from error
+    return openvino
