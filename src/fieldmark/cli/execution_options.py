@@ -22,7 +22,7 @@ def execution_options(function: F) -> F:
         click.option(
             "--runner",
             metavar="NAME",
-            help="What runs the graph: onnxruntime or openvino. [the fastest measured here]",
+            help="What runs the graph: onnxruntime, openvino. [the fastest measured]",
         ),
     ):
         function = option(function)
