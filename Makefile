@@ -55,7 +55,7 @@ $(READY)-train: $(PINS) | $(VENV)
 
 $(READY)-dev: $(PINS) | $(VENV)
 	@echo "Installing Fieldmark, every extra and the tools of development into $(VENV) (a few minutes once) ..."
-	$(INSTALL) $(TORCH) --editable ".[train,parquet,tensorboard,mlflow,serve,openvino,dev]"
+	$(INSTALL) $(TORCH) --editable ".[train,parquet,tensorboard,mlflow,serve,export,dev]"
 	$(BIN)/python -m pip check
 	@touch $@ $(READY)-train
 

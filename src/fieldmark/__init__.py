@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fieldmark.combining.run import combine as combine
+    from fieldmark.conversion.run import export as export
     from fieldmark.data.dataset import Dataset as Dataset
     from fieldmark.data.reading import read as read
     from fieldmark.errors import FieldmarkError as FieldmarkError
@@ -33,6 +34,7 @@ _HOMES = {
     "Dataset": "fieldmark.data.dataset",
     "train": "fieldmark.training.run",
     "combine": "fieldmark.combining.run",
+    "export": "fieldmark.conversion.run",
     "Recipe": "fieldmark.training.recipe",
     "choose": "fieldmark.training.selecting",
     "evaluate": "fieldmark.evaluation.evaluate",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from fieldmark.bundle.layout import is_plain
-from fieldmark.bundle.schema import Canary, Decision, Manifest
+from fieldmark.bundle.schema import Canary, Decision, Manifest, Variant
 
 Problem = tuple[str, str]  # (field, what is wrong with it)
 
@@ -23,6 +23,9 @@ def problems(manifest: Manifest) -> Iterator[Problem]:
     for index, canary in enumerate(manifest.canaries):
         for field, what in _of_canary(canary, len(manifest.classes)):
             yield f"canaries[{index}].{field}", what
+    if manifest.variant:
+        for field, what in _of_variant(manifest.variant, manifest):
+            yield f"variant.{field}", what
 
 
 def _of_decision(decision: Decision, task: str, n_classes: int) -> Iterator[Problem]:
@@ -49,7 +52,24 @@ def _of_canary(canary: Canary, n_classes: int) -> Iterator[Problem]:
         yield "file", f"{canary.file!r} leads out of the bundle's folder"
     if len(canary.tiles) != 48:
         yield "tiles", f"{len(canary.tiles)} numbers in place of 48"
-    if len(canary.probabilities) != n_classes:
-        yield "probabilities", f"{len(canary.probabilities)} probabilities for {n_classes} classes"
-    if not all(0 <= probability <= 1 for probability in canary.probabilities):
-        yield "probabilities", "each must lie between 0 and 1"
+    yield from _of_probabilities("probabilities", canary.probabilities, n_classes)
+
+
+def _of_variant(variant: Variant, manifest: Manifest) -> Iterator[Problem]:
+    if not variant.files:
+        yield "files", "there must be at least one"
+    for file in variant.files:
+        if not is_plain(file):
+            yield "files", f"{file!r} leads out of the bundle's folder"
+    yield from _of_decision(variant.decision, manifest.task, len(manifest.classes))
+    if variant.proof and len(variant.canaries) != len(manifest.canaries):
+        yield "canaries", f"{len(variant.canaries)} answers for {len(manifest.canaries)} canaries"
+    for index, probabilities in enumerate(variant.canaries):
+        yield from _of_probabilities(f"canaries[{index}]", probabilities, len(manifest.classes))
+
+
+def _of_probabilities(field: str, probabilities: tuple[float, ...], n_classes: int) -> Iterator[Problem]:
+    if len(probabilities) != n_classes:
+        yield field, f"{len(probabilities)} probabilities for {n_classes} classes"
+    if not all(0 <= probability <= 1 for probability in probabilities):
+        yield field, "each must lie between 0 and 1"

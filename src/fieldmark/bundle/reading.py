@@ -19,14 +19,14 @@ _MAX_MANIFEST_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A classifier on disk whose files are as they were written."""
+    """A classifier on disk whose files are as they were written. `graph` is the file that answers, by `runner` where
+    it is one of them alone; `notes` say where that is not the one that a person may expect."""
 
     path: Path
     manifest: Manifest
-
-    @property
-    def graph(self) -> Path:
-        return self.path / GRAPH
+    graph: Path
+    runner: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class _Numbered(msgspec.Struct, frozen=True):
@@ -50,10 +50,11 @@ def open_bundle(path: str | Path) -> Bundle:
             raise BundleError(f"{name} is not listed in {SUMS}", where=str(folder / SUMS), do=AGAIN)
     verify(folder, sums)
     manifest = parse(_bounded(folder / MANIFEST), where=folder / MANIFEST)
-    for canary in manifest.canaries:
-        if canary.file not in sums:
-            raise BundleError(f"canary {canary.file} is not listed in {SUMS}", where=str(folder), do=AGAIN)
-    return Bundle(path=folder, manifest=manifest)
+    named = [canary.file for canary in manifest.canaries]
+    for name in (*named, *(manifest.variant.files if manifest.variant else ())):
+        if name not in sums:
+            raise BundleError(f"{name} is not listed in {SUMS}", where=str(folder), do=AGAIN)
+    return Bundle(path=folder, manifest=manifest, graph=folder / GRAPH)
 
 
 def parse(encoded: bytes, *, where: Path) -> Manifest:

@@ -11,8 +11,8 @@ import msgspec
 
 from fieldmark.data.geometry import Geometry
 
-SCHEMA = 2
-READABLE = (1, SCHEMA)  # 1: no slopes and intercepts
+SCHEMA = 3
+READABLE = (1, 2, SCHEMA)  # 1: no slopes and intercepts; 2: no variant
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +75,37 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     largest_gap: float  # of a probability
 
 
+class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A variant beside the float32 graph on `n` images, from encoded bytes to answers. `agreement` is the share of
+    answers that are the same, `ties` left out of it; `drop` what the variant loses of `measure`, with the paired 95 %
+    interval, None where it is undefined."""
+
+    images: str  # which: "the test images" ...
+    n: int
+    agreement: float
+    ties: int
+    largest_gap: float  # of a probability
+    measure: str
+    drop: float | None
+    drop_low: float | None
+    drop_high: float | None
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The graph in another form. Where `runner` is installed, and the processor has the `instructions` that it was
+    proven with ("": it answers alike with any), it answers in place of the float32 graph: with a decision of its own,
+    and `canaries`, its probabilities of the bundle's canaries in their order."""
+
+    format: str
+    files: tuple[str, ...]  # the first is the one to open
+    runner: str  # "" where Fieldmark itself runs no such files
+    instructions: str
+    decision: Decision
+    canaries: tuple[tuple[float, ...], ...]
+    proof: Proof | None  # None: written unproven, since nothing here can run it
+    notes: tuple[str, ...]  # how it was made
+
+
 class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A picture that travels with the bundle: same bytes, same pixels, same answer, or something has changed.
 
@@ -112,3 +143,4 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     canaries: tuple[Canary, ...]
     versions: dict[str, str]
     parents: tuple[Parent, ...] = ()
+    variant: Variant | None = None

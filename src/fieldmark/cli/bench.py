@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from fieldmark.bundle.reading import Bundle, open_bundle
-from fieldmark.cli.console import json_option, write_json
+from fieldmark.cli.console import json_option, show_notes, write_json
 from fieldmark.cli.execution_options import execution_options
 from fieldmark.cli.sources import find_sources
 from fieldmark.cores import available_cores
@@ -19,6 +19,7 @@ from fieldmark.inference.bench import Latency, Rates, Spread, latency, rates, sa
 from fieldmark.inference.classifier import ready
 from fieldmark.inference.execution import for_one
 from fieldmark.inference.fresh_process import predict_afresh
+from fieldmark.inference.variants import on_this_machine
 
 STARTS = 3
 FOLDER_IMAGES = 200  # predicted by a fresh process, to see how much memory it takes
@@ -63,7 +64,9 @@ def command(
     """Measure BUNDLE on the images in SOURCES (without any: on the pictures that travel inside it): how many images
     a second decoding, inference and both together reach; what one image takes, step by step; what a process takes to
     start, and how much memory."""
-    result = _bench(open_bundle(bundle), sources, seconds, runner, threads)
+    opened = on_this_machine(open_bundle(bundle), runner=runner)
+    show_notes(opened.notes)
+    result = _bench(opened, sources, seconds, runner, threads)
     if as_json:
         write_json(result)
     else:
@@ -75,7 +78,7 @@ def _bench(
 ) -> Bench:
     paths = _paths(bundle, sources)
     size_px = bundle.manifest.geometry.size_px
-    choice = choose(bundle, list(islice(cycle(paths), ENOUGH_IMAGES)), runner=runner, threads=threads)
+    choice = choose(bundle, list(islice(cycle(paths), ENOUGH_IMAGES)), threads=threads)
     classifier = ready(bundle, choice.execution)
     sample = sample_of(iter(paths), classifier)
     # One image at a time is answered as `predict` answers one: with all cores for each run.

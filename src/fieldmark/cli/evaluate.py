@@ -54,7 +54,7 @@ def command(
     if as_json:
         write_json({"bundle": str(bundle), evaluation.part: everything(evaluation)})
         return
-    show_notes(evaluation.notes)
+    show_notes((*classifier.bundle.notes, *evaluation.notes))
     show_skipped(evaluation.skipped, len(evaluation.skipped))
     click.echo(headline(report))
     for label, figure in summary_lines(report):

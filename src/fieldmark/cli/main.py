@@ -25,6 +25,7 @@ VERBS = {
     "bench": "Where the time goes when a bundle answers on this machine",
     "info": "What a bundle is, and what its report says",
     "check": "Prove that a bundle still answers as when it was made",
+    "export": "Write a bundle's graph in another form, proven on real images",
     "serve": "Answer over HTTP",
     "key": "Make an API key for the server",
     "models": "Encoders and heads that can be trained",

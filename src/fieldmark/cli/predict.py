@@ -13,7 +13,7 @@ from fieldmark.bundle.checksums import sha256_of
 from fieldmark.bundle.layout import SUMS
 from fieldmark.bundle.reading import Bundle, open_bundle
 from fieldmark.cli.answers import write_answers
-from fieldmark.cli.console import json_option, showing_progress, warn
+from fieldmark.cli.console import json_option, show_notes, showing_progress, warn
 from fieldmark.cli.execution_options import execution_options
 from fieldmark.cli.resuming import Asked, answer_all, run_folder
 from fieldmark.cli.rows import ROW_FORMS, Answer
@@ -24,7 +24,7 @@ from fieldmark.errors import UsageError
 from fieldmark.inference.autotuning import ENOUGH_IMAGES, choose
 from fieldmark.inference.classifier import ready
 from fieldmark.inference.execution import Execution, for_one
-from fieldmark.inference.runners import DEFAULT_RUNNER
+from fieldmark.inference.variants import on_this_machine
 from fieldmark.progress import silent
 
 FORMS = ("text", "csv", "jsonl", "parquet")
@@ -70,11 +70,12 @@ def command(
     shown = "json" if as_json else form or _form_of(output)
     _refuse(shown, output, resume)
     found = find_sources(sources)
-    opened = open_bundle(bundle)
+    opened = on_this_machine(open_bundle(bundle), runner=runner)
+    show_notes(opened.notes)
     asked = Asked(bundle=sha256_of(opened.path / SUMS), form=shown, top=top, runner=runner, threads=threads)
     if found.alone is not None:
         size_px = opened.manifest.geometry.size_px
-        one = for_one(threads or available_cores(), size_px, runner or DEFAULT_RUNNER)
+        one = for_one(threads or available_cores(), size_px, opened.runner)
         write_answers([ready(opened, one).predict(found.alone)], shown, output, top)
     elif resume and output is not None:
         _answer_resumably(opened, found, output, asked).tell(strict)
@@ -129,7 +130,7 @@ def _answer_resumably(bundle: Bundle, found: Sources, output: Path, asked: Asked
 
 
 def _chosen(bundle: Bundle, first: list[Path], asked: Asked) -> Execution:
-    choice = choose(bundle, first, runner=asked.runner, threads=asked.threads)
+    choice = choose(bundle, first, threads=asked.threads)
     if choice.how != "usual":  # of few images nobody wants to know
         click.echo(f"run by {choice}", err=True)
     return choice.execution

@@ -12,7 +12,6 @@ from typing import Literal
 import msgspec
 
 from fieldmark.bundle.checksums import read_sums
-from fieldmark.bundle.layout import GRAPH
 from fieldmark.bundle.reading import Bundle
 from fieldmark.cores import available_cores, processor_model
 from fieldmark.data.geometry import Geometry
@@ -21,7 +20,7 @@ from fieldmark.data.picture import Unreadable
 from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.execution import Execution, candidates, for_many
 from fieldmark.inference.remembering import Circumstances, Measured, recall, remember
-from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS, installed
+from fieldmark.inference.runners import RUNNERS, installed
 
 ENOUGH_IMAGES = 500  # fewer do not win back what measuring takes
 SLICE_S = 0.3  # for each candidate, after what warms it up
@@ -50,20 +49,20 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.execution} ({first.images_per_s:.0f} images/s{against}; {when}{unkept})"
 
 
-def choose(bundle: Bundle, first: Sequence[Path], *, runner: str | None = None, threads: int | None = None) -> Choice:
+def choose(bundle: Bundle, first: Sequence[Path], *, threads: int | None = None) -> Choice:
     """The execution for many images, of which `first` are some.
 
     `threads` is taken as asked. Otherwise what was measured before on this machine counts; else, where `first` are at
     least ENOUGH_IMAGES, the candidates are measured on a few of them and the fastest is taken and remembered; else
-    the usual one. UnknownName where the table has no such `runner`.
+    the usual one. UnknownName where the table has no runner such as the bundle's.
     """
-    versions = {runner: RUNNERS[runner].version()} if runner else installed()
+    versions = {bundle.runner: RUNNERS[bundle.runner].version()} if bundle.runner else installed()
     size_px = bundle.manifest.geometry.size_px
-    usual = for_many(threads or available_cores(), size_px, runner or DEFAULT_RUNNER)
+    usual = for_many(threads or available_cores(), size_px, bundle.runner)
     if threads is not None:
         return Choice(execution=usual, how="asked")
     here = Circumstances(
-        graph=read_sums(bundle.path)[GRAPH],
+        graph=read_sums(bundle.path)[bundle.graph.relative_to(bundle.path).as_posix()],
         processor=processor_model(),
         cores=available_cores(),
         runners=versions,

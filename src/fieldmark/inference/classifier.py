@@ -24,6 +24,7 @@ from fieldmark.inference.execution import Execution, for_one
 from fieldmark.inference.prediction import Failure, Prediction
 from fieldmark.inference.runner import Runner
 from fieldmark.inference.runners import RUNNERS
+from fieldmark.inference.variants import on_this_machine
 
 _CHUNKS_A_WORKER = 2  # one in work and one done or waiting: a bounded window, however many pictures there are
 
@@ -120,8 +121,8 @@ def load(path: str | Path, *, execution: Execution | None = None) -> Classifier:
 
     Raises BundleError where the bundle is incomplete, altered, of another schema, or does not fit its graph.
     """
-    bundle = open_bundle(path)
-    return ready(bundle, execution or for_one(available_cores(), bundle.manifest.geometry.size_px))
+    bundle = on_this_machine(open_bundle(path), runner=execution.runner if execution else None)
+    return ready(bundle, execution or for_one(available_cores(), bundle.manifest.geometry.size_px, bundle.runner))
 
 
 def ready(bundle: Bundle, execution: Execution) -> Classifier:

@@ -29,17 +29,17 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return f"{self.runner}, {_counted(self.workers, 'worker')}, {_counted(self.threads, 'thread')} a run, {batch}"
 
 
-def for_one(cores: int, size_px: int, runner: str = DEFAULT_RUNNER) -> Execution:
+def for_one(cores: int, size_px: int, runner: str | None = None) -> Execution:
     """All cores work on one run: the quickest answer for one picture of `size_px`."""
-    return Execution(runner=runner, threads=cores, workers=cores, batch=_batch(cores, size_px))
+    return Execution(runner=runner or DEFAULT_RUNNER, threads=cores, workers=cores, batch=_batch(cores, size_px))
 
 
-def for_many(cores: int, size_px: int, runner: str = DEFAULT_RUNNER) -> Execution:
+def for_many(cores: int, size_px: int, runner: str | None = None) -> Execution:
     """A core for each worker, which nothing has to share: usually the most pictures in a given time."""
-    return Execution(runner=runner, threads=1, workers=cores, batch=_batch(cores, size_px))
+    return Execution(runner=runner or DEFAULT_RUNNER, threads=1, workers=cores, batch=_batch(cores, size_px))
 
 
-def candidates(cores: int, size_px: int, runner: str = DEFAULT_RUNNER) -> tuple[Execution, ...]:
+def candidates(cores: int, size_px: int, runner: str) -> tuple[Execution, ...]:
     """The handful worth measuring, `for_many` first; those with as many threads a run stand together."""
     usual = for_many(cores, size_px, runner)
     found = [usual, msgspec.structs.replace(usual, batch=max(1, usual.batch // 4))]

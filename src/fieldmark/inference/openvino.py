@@ -17,6 +17,7 @@ from fieldmark.data.picture import Pixels
 from fieldmark.errors import MissingExtra
 from fieldmark.inference.runner import Outputs, Runner, checked, unusable
 
+_NAMES = {"pixels", "embedding", "logits"}
 _DTYPES = {"u8": "uint8", "f32": "float32"}
 
 
@@ -36,10 +37,16 @@ def open_openvino(path: Path, threads: int, workers: int) -> Runner:
     try:
         core = openvino.Core()
         # From bytes, so that a graph cannot make the runtime open other files.
-        graph = core.read_model(path.read_bytes(), b"")
+        weights = path.with_suffix(".bin")
+        graph = core.read_model(path.read_bytes(), weights.read_bytes() if path.suffix == ".xml" else b"")
         compiled = core.compile_model(graph, "CPU", settings)
     except RuntimeError as error:
         raise unusable(f"OpenVINO refuses it: {error}", path) from error
+    return runner_of(compiled, path)
+
+
+def runner_of(compiled: Any, path: Path) -> Runner:
+    """A compiled graph, made of the file at `path`, ready to run."""
     own = threading.local()  # a request holds its inputs and outputs, so each thread has one
 
     def infer(pixels: Pixels) -> Outputs:
@@ -55,8 +62,9 @@ def open_openvino(path: Path, threads: int, workers: int) -> Runner:
 
 
 def _ports(nodes: Any) -> dict[str, tuple[str, list[object]]]:
+    # A tensor may bear several names, after the operation that makes it, too.
     return {
-        node.get_any_name(): (
+        next(iter(_NAMES & node.get_names()), node.get_any_name()): (
             _DTYPES.get(node.get_element_type().get_type_name(), node.get_element_type().get_type_name()),
             [side.get_length() if side.is_static else None for side in node.get_partial_shape()],
         )

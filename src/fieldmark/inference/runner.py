@@ -66,6 +66,9 @@ def open_graph(path: Path, *, threads: int | None = None) -> Runner:
     options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
     # Spinning threads eat the cores that decode the next pictures, and a container's CPU quota.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without VNNI, sums of int8 products saturate at 16 bits unless it is told to be exact (onnxruntime's
+    # quantization guide): of the same file 76 % and 94 % of the answers were as in float32.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         # From bytes, so that a graph cannot make the runtime open other files ("external data").
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])

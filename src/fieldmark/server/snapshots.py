@@ -24,7 +24,9 @@ def snapshot(source: Source, folder: Path) -> Served:
     bundle = open_bundle(source.path)
     sums = read_sums(source.path)
     folder.mkdir(parents=True)
-    for name in (MANIFEST, GRAPH, *(canary.file for canary in bundle.manifest.canaries)):
+    canaries = (canary.file for canary in bundle.manifest.canaries)
+    variant = bundle.manifest.variant
+    for name in (MANIFEST, GRAPH, *canaries, *(variant.files if variant else ())):
         copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source.path / name, copy)

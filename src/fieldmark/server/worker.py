@@ -22,6 +22,7 @@ from fieldmark.inference.canaries import check
 from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.deciding import labels, probabilities
 from fieldmark.inference.execution import for_one
+from fieldmark.inference.variants import on_this_machine
 from fieldmark.server.messages import (
     LENGTH_BYTES,
     TO_WORKER,
@@ -92,9 +93,9 @@ def _rows(classifier: Classifier, pixels: Pixels) -> list[Row]:
 
 
 def _loaded(model: Model) -> Classifier:
-    bundle = open_bundle(model.path)
+    bundle = on_this_machine(open_bundle(model.path))
     # One core: the workers are as many as there are.
-    classifier = ready(bundle, for_one(1, bundle.manifest.geometry.size_px))
+    classifier = ready(bundle, for_one(1, bundle.manifest.geometry.size_px, bundle.runner))
     result = check(classifier)
     if not result.ok:
         raise BundleError(

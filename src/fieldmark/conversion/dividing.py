@@ -1,0 +1,83 @@
+"""Which images a form is made by, and which prove it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldmark.bundle.schema import Manifest
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.loading import load_many
+from fieldmark.data.picture import Pixels, Unreadable
+from fieldmark.data.splits import split
+from fieldmark.errors import DataError
+from fieldmark.training.parts import as_when_made, parts_when_made
+
+CALIBRATION, HELD_BACK = 256, 256  # images; Jacob et al. and onnxruntime's guide ask for 100 to 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """`calibration` and `held_back` pixels uint8 [N, S, S, 3] of training images; `fitting` the validation images, by
+    which a decision is fitted anew; `proving` those that prove, called `named`."""
+
+    calibration: Pixels
+    held_back: Pixels
+    fitting: Dataset
+    proving: Dataset
+    named: str
+    notes: tuple[str, ...]
+
+
+def divide(data: Dataset, manifest: Manifest) -> Division:
+    """Of the parts that `data` had when the bundle was made, where it is that data; else of parts drawn now.
+
+    DataError where there is no image to set ranges by, or to prove it on.
+    """
+    data = as_when_made(data, manifest.data.skipped)
+    part = parts_when_made(manifest, data)
+    notes: tuple[str, ...] = ()
+    if part is None:
+        part = split(data, seed=0, asked=False).split
+        notes = ("the bundle was not made of this data as it is here: which images it learnt from cannot be known",)
+    parted = replace(data, split=part)
+    proving, named = next(
+        ((parted.part(each), f"the {each} images") for each in ("test", "validation") if (part == each).any()),
+        (parted, "the training images, for want of others"),
+    )
+    # Those held back are taken from the same images: what sets ranges must not judge them.
+    drawn = _evenly(parted.part("train"), CALIBRATION + HELD_BACK)
+    calibration, held_back = (_pixels(parted.part("train"), rows, manifest) for rows in (drawn[::2], drawn[1::2]))
+    return Division(
+        calibration=calibration,
+        held_back=held_back,
+        fitting=parted.part("validation"),
+        proving=proving,
+        named=named,
+        notes=notes,
+    )
+
+
+def _evenly(train: Dataset, most: int) -> NDArray[np.int64]:
+    """Up to `most` rows, in an order in which the classes take turns."""
+    first = train.targets if train.task == "single" else (train.targets == 1).argmax(axis=1)
+    order = np.random.default_rng(0).permutation(len(train))
+    turn = np.empty(len(train), dtype=np.int64)
+    for label in np.unique(first):
+        own = order[first[order] == label]
+        turn[own] = np.arange(len(own))
+    return order[np.lexsort((first[order], turn[order]))][:most]
+
+
+def _pixels(train: Dataset, rows: NDArray[np.int64], manifest: Manifest) -> Pixels:
+    loaded = load_many((train.path(int(row)) for row in rows), manifest.geometry)
+    seen = [pixels for pixels in loaded if not isinstance(pixels, Unreadable)]
+    if not seen:
+        raise DataError(
+            "there are too few training images to set the ranges of numbers by",
+            where=str(train.root),
+            do="give the images that the bundle was trained on",
+        )
+    return np.stack(seen)

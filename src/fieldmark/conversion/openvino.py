@@ -1,0 +1,27 @@
+"""OpenVINO's own files (.xml and .bin) in float32: for Intel's and AMD's processors"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from fieldmark.conversion.row import Form, Source, Written, by_runner
+
+
+def write_openvino(source: Source, folder: Path, *, name: str, compress: bool) -> Written:
+    """Weights in float16 with `compress`; they are computed with in float32 either way."""
+    import openvino
+
+    openvino.save_model(openvino.Core().read_model(source.graph), folder / f"{name}.xml", compress_to_fp16=compress)
+    return Written(files=(f"{name}.xml", f"{name}.bin"))
+
+
+ROW = Form(
+    reference="https://docs.openvino.ai, OpenVINO IR format",
+    precision="float32",
+    runner="openvino",
+    packages=("openvino",),
+    install="pip install 'fieldmark[openvino]'",
+    write=partial(write_openvino, name="model", compress=False),
+    open=by_runner("openvino"),
+)

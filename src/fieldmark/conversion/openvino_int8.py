@@ -1,0 +1,55 @@
+"""OpenVINO's own files in int8, by NNCF: a quarter of the size, and the fastest where a processor has VNNI"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fieldmark.conversion.row import Form, Source, Written, by_runner
+from fieldmark.data.picture import Pixels
+from fieldmark.inference.openvino import runner_of
+from fieldmark.inference.runner import open_graph
+
+NAME = "model.int8"
+
+
+def _write(source: Source, folder: Path) -> Written:
+    """NNCF ranks the operations by what rounding them costs, and gives back as many as the bound asks for."""
+    import nncf
+    import onnx
+    import openvino
+
+    from fieldmark.conversion.quantising import ENOUGH, Judge, batches, parts_of
+
+    judge = Judge.by(open_graph(source.graph), source.manifest, source.held_back)
+    transformer = parts_of(onnx.load(source.graph).graph).transformer
+
+    def agreement(compiled: Any, _images: Iterable[Pixels]) -> float:
+        return judge.agreement(runner_of(compiled, folder / f"{NAME}.xml"))
+
+    quantised = nncf.quantize_with_accuracy_control(
+        openvino.Core().read_model(source.graph),
+        calibration_dataset=nncf.Dataset([np.array(one) for one in batches(source.calibration)]),
+        validation_dataset=nncf.Dataset([np.array(source.held_back)]),
+        validation_fn=agreement,
+        max_drop=1.0 - ENOUGH,
+        drop_type=nncf.DropType.ABSOLUTE,
+        preset=nncf.QuantizationPreset.MIXED,
+        model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+    )
+    openvino.save_model(quantised, folder / f"{NAME}.xml", compress_to_fp16=False)
+    return Written(files=(f"{NAME}.xml", f"{NAME}.bin"))
+
+
+ROW = Form(
+    reference="NNCF, post-training quantization with accuracy control: https://github.com/openvinotoolkit/nncf",
+    precision="int8",
+    runner="openvino",
+    packages=("openvino", "nncf", "onnx"),
+    install="pip install 'fieldmark[export]'",
+    write=_write,
+    open=by_runner("openvino"),
+)

@@ -1,0 +1,69 @@
+"""What a form that a graph can be written in says of itself."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fieldmark.bundle.schema import Manifest
+from fieldmark.data.picture import Pixels
+from fieldmark.inference.execution import Execution
+from fieldmark.inference.runner import Runner
+from fieldmark.inference.runners import RUNNERS
+from fieldmark.table import Table
+
+Precision = Literal["float32", "float16", "int8"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a form is made of: the float32 `graph`, and pixels uint8 [N, S, S, 3] of training images, through the
+    geometry that serves: `calibration` to set ranges by, `held_back` to see how well that went."""
+
+    manifest: Manifest
+    graph: Path
+    calibration: Pixels
+    held_back: Pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """`files`, relative to the folder that they were written in, the one to open first; `notes`: how it was made."""
+
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A row. `write(source, folder)` writes into a folder that holds a copy of the bundle. `open(file, manifest,
+    execution)` makes it ready to run, None where nothing on this kind of machine can; `runner` is the row of RUNNERS
+    that does, "" where the light half has none. `packages` must be installed to write it; `install` brings them."""
+
+    reference: str
+    precision: Precision
+    runner: str
+    packages: tuple[str, ...]
+    install: str
+    write: Callable[[Source, Path], Written]
+    open: Callable[[Path, Manifest, Execution], Runner] | None
+
+
+def by_runner(name: str) -> Callable[[Path, Manifest, Execution], Runner]:
+    """`open` of a form that a row of RUNNERS runs."""
+
+    def open_it(file: Path, _manifest: Manifest, execution: Execution) -> Runner:
+        return RUNNERS[name].open(file, execution.threads, execution.workers)
+
+    return open_it
+
+
+FORMS: Table[Form] = Table.folder("form", "fieldmark.conversion")
+
+
+def missing(form: Form) -> tuple[str, ...]:
+    """The packages that writing it asks for, and that are not here."""
+    return tuple(name for name in form.packages if importlib.util.find_spec(name) is None)

@@ -1,0 +1,224 @@
+"""The public verb `export`: a bundle in, one for each form out. It reads from top to bottom."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from fieldmark.bundle.checksums import read_sums
+from fieldmark.bundle.reading import Bundle, open_bundle
+from fieldmark.bundle.schema import Decision, Proof, Variant
+from fieldmark.bundle.writing import seal, staged
+from fieldmark.conversion.dividing import Division, divide
+from fieldmark.conversion.exported import Exported
+from fieldmark.conversion.measuring import cost
+from fieldmark.conversion.proving import prove, readable, why_not
+from fieldmark.conversion.quiet import quiet
+from fieldmark.conversion.row import FORMS, Form, Source, Written, missing
+from fieldmark.cores import available_cores, instruction_set
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.loading import load_many
+from fieldmark.data.picture import Unreadable
+from fieldmark.data.reading import read
+from fieldmark.errors import MissingExtra, ParityError, UsageError
+from fieldmark.inference.canaries import record
+from fieldmark.inference.classifier import Classifier, ready
+from fieldmark.inference.deciding import fit_decision
+from fieldmark.inference.execution import Execution, for_many, for_one
+from fieldmark.measures.outcomes import Floats
+from fieldmark.progress import Progress, silent
+from fieldmark.training.shipping import alike
+
+BATCH = 32
+
+
+class Broken(ParityError):
+    """A bound that a form does not keep, with the proof that says so."""
+
+    def __init__(self, why: str, proof: Proof) -> None:
+        super().__init__(why, where=proof.images, do="take another form; or train longer: unsure answers flip first")
+        self.proof = proof
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reference:
+    """The float32 graph, the images that judge, and what it says of them."""
+
+    classifier: Classifier
+    division: Division
+    data: Dataset
+    said: Floats
+
+
+def export(
+    bundle: str | Path,
+    data: Dataset | str | Path,
+    *,
+    to: Sequence[str],
+    out: str | Path | None = None,
+    unproven: bool = False,
+    progress: Progress = silent,
+) -> tuple[Exported, ...]:
+    """Write `bundle` in each of the forms `to`, as a bundle NAME-FORM.fieldmark in the folder `out` (default: where
+    `bundle` is), where it answers as the float32 graph does on images of `data` that it did not learn from.
+
+    Give `data` as it was when the bundle was trained. A form that breaks a bound is not written, and says why: of
+    float32 every answer has to be alike (but for ties), of what is rounded 98.5 %, with at most 0.5 points of
+    accuracy (several labels: mAP) lost. Forms that nothing here can run are written with `unproven` alone.
+
+    Raises UnknownName, MissingExtra, UsageError, DataError, BundleError, OutputError.
+    """
+    opened = open_bundle(bundle)
+    forms = {name: FORMS[name] for name in to}
+    _refuse(forms, opened, unproven)
+    place = opened.path.resolve().parent if out is None else Path(out)
+    data = data if isinstance(data, Dataset) else read(data, progress=progress)
+    division = divide(data, opened.manifest)
+    classifier = ready(opened, for_one(available_cores(), opened.manifest.geometry.size_px))
+    judging, said = readable(classifier, division.proving, _told(progress, "the float32 graph"))
+    reference = _Reference(classifier=classifier, division=division, data=judging, said=said)
+    return tuple(_export(name, form, reference, place, progress) for name, form in forms.items())
+
+
+def _refuse(forms: dict[str, Form], bundle: Bundle, unproven: bool) -> None:
+    if bundle.manifest.variant is not None:
+        raise UsageError(
+            f"this bundle is an export itself ({bundle.manifest.variant.format})",
+            where=str(bundle.path),
+            do="export the bundle that it was made from",
+        )
+    for name, form in forms.items():
+        if absent := missing(form):
+            raise MissingExtra(
+                f"{name} is written with {' and '.join(absent)}, not installed here",
+                where=f"--to {name}",
+                do=form.install,
+            )
+        if form.open is None and not unproven:
+            raise UsageError(
+                f"nothing on this kind of machine runs {name}, so it cannot be proven here",
+                where=f"--to {name}",
+                do="give --unproven to have it all the same, and prove it by its canaries where it will run",
+            )
+
+
+def _export(name: str, form: Form, reference: _Reference, place: Path, progress: Progress) -> Exported:
+    bundle, out = reference.classifier.bundle, place / f"{reference.classifier.bundle.manifest.name}-{name}.fieldmark"
+    progress(f"writing {name}", 0, 1)
+    try:
+        with staged(out) as folder:
+            _copy(bundle, folder)
+            with quiet():
+                written = form.write(_source(bundle, reference.division), folder)
+            progress(f"writing {name}", 1, 1)
+            done = _proven(name, form, written, folder, reference, progress)
+    except Broken as broken:
+        return Exported(form=name, bundle=None, why=broken.what, proof=broken.proof, cost=None, notes=())
+    except (NotImplementedError, RuntimeError) as error:  # the converters' own words for what they cannot do
+        why = f"it cannot be converted: {str(error).strip().partition(chr(10))[0]}"
+        return Exported(form=name, bundle=None, why=why, proof=None, cost=None, notes=())
+    return msgspec.structs.replace(done, bundle=str(out))
+
+
+def _copy(bundle: Bundle, folder: Path) -> None:
+    for file in read_sums(bundle.path):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.path / file, folder / file)
+
+
+def _source(bundle: Bundle, division: Division) -> Source:
+    return Source(
+        manifest=bundle.manifest,
+        graph=bundle.graph,
+        calibration=division.calibration,
+        held_back=division.held_back,
+    )
+
+
+def _proven(
+    name: str, form: Form, written: Written, folder: Path, reference: _Reference, progress: Progress
+) -> Exported:
+    """Seals `folder` with what was proven; ParityError where it was not."""
+    bundle = reference.classifier.bundle
+    variant = Variant(
+        format=name,
+        files=written.files,
+        runner=form.runner,
+        instructions=instruction_set() if form.precision == "int8" else "",
+        decision=bundle.manifest.decision,
+        canaries=(),
+        proof=None,
+        notes=(*written.notes, *reference.division.notes),
+    )
+    if form.open is None:
+        seal(folder, msgspec.structs.replace(bundle.manifest, variant=variant))
+        return Exported(form=name, bundle=None, why="", proof=None, cost=None, notes=variant.notes)
+    alone, many = (_opened(form, folder, variant, bundle, execution) for execution in _executions(form, bundle))
+    if form.precision == "int8" and len(reference.division.fitting):
+        decision = _fitted_again(alone, reference.division.fitting)
+        variant = msgspec.structs.replace(variant, decision=decision)
+        alone, many = (_deciding(each, decision) for each in (alone, many))
+    _, said = readable(many, reference.data, _told(progress, name))
+    proof = prove(said, reference.said, (alone, reference.classifier), reference.data, reference.division.named)
+    if why := why_not(proof, form.precision):
+        raise Broken(why, proof)
+    canaries = tuple(each.probabilities for each in record(alone, [each.file for each in bundle.manifest.canaries]))
+    variant = msgspec.structs.replace(variant, canaries=canaries, proof=proof)
+    seal(folder, msgspec.structs.replace(bundle.manifest, variant=variant))
+    found = cost(
+        alone,
+        many,
+        [folder / file for file in written.files],
+        (reference.data.path(row) for row in range(len(reference.data))),
+        light=bool(form.runner),
+    )
+    return Exported(form=name, bundle=None, why="", proof=proof, cost=found, notes=variant.notes)
+
+
+def _executions(form: Form, bundle: Bundle) -> tuple[Execution, Execution]:
+    """For one image, and for many; what the light half does not run is not known to be safe for two threads."""
+    cores, side = available_cores(), bundle.manifest.geometry.size_px
+    one = for_one(cores, side, form.runner or None)
+    if form.runner:
+        return one, for_many(cores, side, form.runner)
+    return (msgspec.structs.replace(one, workers=1),) * 2
+
+
+def _opened(form: Form, folder: Path, variant: Variant, bundle: Bundle, execution: Execution) -> Classifier:
+    file = folder / variant.files[0]
+    if form.open is None:
+        raise ValueError("what nothing can open was asked to be opened")
+    with quiet():
+        runner = form.open(file, bundle.manifest, execution)
+    return Classifier(bundle=replace(bundle, path=folder, graph=file), runner=runner, execution=execution)
+
+
+def _fitted_again(classifier: Classifier, fitting: Dataset) -> Decision:
+    """Rounding changes how sure a network is, so probabilities are calibrated anew, on validation images."""
+    manifest = classifier.bundle.manifest
+    loaded = list(load_many((fitting.path(row) for row in range(len(fitting))), manifest.geometry))
+    rows = [row for row, pixels in enumerate(loaded) if not isinstance(pixels, Unreadable)]
+    pixels = np.stack([each for each in loaded if not isinstance(each, Unreadable)])
+    logits = np.concatenate([classifier.run(pixels[at : at + BATCH])[1] for at in range(0, len(pixels), BATCH)])
+    targets = fitting.targets[rows]
+    even = manifest.recipe.get("prior") == "even" and manifest.task == "single"
+    return fit_decision(logits, targets, manifest.task, alike(targets) if even else None)
+
+
+def _deciding(classifier: Classifier, decision: Decision) -> Classifier:
+    bundle = classifier.bundle
+    return replace(
+        classifier, bundle=replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, decision=decision))
+    )
+
+
+def _told(progress: Progress, name: str) -> Progress:
+    def tell(stage: str, done: int, total: int, remark: str = "") -> None:
+        progress(f"{stage} {name}", done, total, remark)
+
+    return tell
