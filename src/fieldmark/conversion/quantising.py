@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from fieldmark.inference.runner import Runner
 
 ENOUGH = 0.99  # of the images held back answered alike; the proof, on other images, asks for 0.985
 BATCH = 16
+SOME = 64  # images
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
 
 
@@ -64,23 +65,33 @@ def _behind(tensor: str, made: dict[str, NodeProto]) -> set[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """What share of `pixels` a form answers as the float32 graph does."""
+    """How far a form's answers to `pixels` are from those of the float32 graph, `expected` logits float32 [N, C]."""
 
     manifest: Manifest
     pixels: Pixels
-    expected: NDArray[np.int64] = field(repr=False)
+    expected: NDArray[np.float32]
 
     @classmethod
     def by(cls, reference: Runner, manifest: Manifest, pixels: Pixels) -> Judge:
-        return cls(manifest=manifest, pixels=pixels, expected=_answers(reference, manifest, pixels))
+        return cls(manifest=manifest, pixels=pixels, expected=_logits(reference, pixels))
 
     def agreement(self, runner: Runner) -> float:
-        return float((_answers(runner, self.manifest, self.pixels) == self.expected).mean())
+        """The share of answers that are the same."""
+        task, decision = self.manifest.task, self.manifest.decision
+        said, expected = (
+            answers(probabilities(logits, decision, task), task, decision)
+            for logits in (_logits(runner, self.pixels), self.expected)
+        )
+        return float((said == expected).mean())
+
+    def error(self, runner: Runner) -> float:
+        """Root mean square of the difference of logits, of some of the images."""
+        gap = _logits(runner, self.pixels[:SOME]) - self.expected[:SOME]
+        return float(np.sqrt(np.mean(gap**2)))
 
 
-def _answers(runner: Runner, manifest: Manifest, pixels: Pixels) -> NDArray[np.int64]:
-    logits = np.concatenate([runner.run(some)[1] for some in batches(pixels)])
-    return answers(probabilities(logits, manifest.decision, manifest.task), manifest.task, manifest.decision)
+def _logits(runner: Runner, pixels: Pixels) -> NDArray[np.float32]:
+    return np.concatenate([runner.run(some)[1] for some in batches(pixels)])
 
 
 def batches(pixels: Pixels) -> Iterator[Pixels]:

@@ -77,6 +77,8 @@ def export(
     forms = {name: FORMS[name] for name in to}
     _refuse(forms, opened, unproven)
     place = opened.path.resolve().parent if out is None else Path(out)
+    if place.parent.is_dir():
+        place.mkdir(exist_ok=True)
     data = data if isinstance(data, Dataset) else read(data, progress=progress)
     division = divide(data, opened.manifest)
     classifier = ready(opened, for_one(available_cores(), opened.manifest.geometry.size_px))
