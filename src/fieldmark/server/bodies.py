@@ -14,7 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from fieldmark.server.limits import Limits
-from fieldmark.server.refusals import RequestError
+from fieldmark.server.refusals import RequestError, not_now
 
 More = Callable[[int], None]
 _SMALLER = "send a smaller image, or fewer at a time"
@@ -35,13 +35,7 @@ class Memory:
         def more(count: int) -> None:
             nonlocal taken
             if self.held + count > self.most:
-                raise RequestError(
-                    f"requests hold {self.held:,} bytes already",
-                    where="queue",
-                    do="come again in a moment",
-                    status=503,
-                    retry_after_s=1.0,
-                )
+                raise not_now(f"requests hold {self.held:,} bytes already")
             self.held += count
             taken += count
 

@@ -15,7 +15,7 @@ from fieldmark.server.batching import SIZES, BatchTimes
 from fieldmark.server.limits import Limits
 from fieldmark.server.messages import Answered, Batch, Load, Model, Row
 from fieldmark.server.models import Served, Source
-from fieldmark.server.refusals import RequestError
+from fieldmark.server.refusals import not_now
 from fieldmark.server.snapshots import snapshot
 from fieldmark.server.waiting import Answer, Image, Queue
 from fieldmark.server.workers import Worker, start
@@ -106,13 +106,7 @@ class Fleet:
             async with asyncio.timeout(self.limits.answer_s):
                 return list(await asyncio.gather(*(image.answer for image in images)))
         except TimeoutError:
-            raise RequestError(
-                f"no answer within {self.limits.answer_s:g} s",
-                where="queue",
-                do="come again in a moment",
-                status=503,
-                retry_after_s=1.0,
-            ) from None
+            raise not_now(f"no answer within {self.limits.answer_s:g} s") from None
         finally:
             for image in images:  # nobody waits any more; those in the queue are not worked on
                 image.answer.cancel()

@@ -14,3 +14,8 @@ class RequestError(DataError):
         super().__init__(what, where=where, do=do)
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+def not_now(what: str, *, where: str = "queue") -> RequestError:
+    """503: nothing is wrong with the request, and a second later it may be answered."""
+    return RequestError(what, where=where, do="come again in a moment", status=503, retry_after_s=1.0)

@@ -13,7 +13,7 @@ from fieldmark.server.keys import Gate
 from fieldmark.server.limits import Limits
 from fieldmark.server.metrics import Metrics
 from fieldmark.server.models import Served, Source, resolve
-from fieldmark.server.refusals import RequestError
+from fieldmark.server.refusals import not_now
 from fieldmark.server.request_log import RequestLog
 from fieldmark.server.waiting import Answer
 
@@ -45,9 +45,7 @@ class Service:
     def model(self, name: str | None, version: str | None) -> Served:
         """The model that a request means; RequestError (503) before there is any."""
         if not self.served:
-            raise RequestError(
-                "no model is loaded yet", where="model", do="come again", status=503, retry_after_s=1.0
-            )
+            raise not_now("no model is loaded yet", where="model")
         return resolve(self.served, self.aliases, name, version)
 
     async def answers(
