@@ -16,6 +16,12 @@ class RequestError(DataError):
         self.retry_after_s = retry_after_s
 
 
+def too_many_images(count: int, most: int, *, where: str) -> RequestError:
+    """413, for one request; several requests may ask about as many."""
+    what = f"{count} images in one request, and {most} are allowed"
+    return RequestError(what, where=where, do="send them in several requests", status=413)
+
+
 def not_now(what: str, *, where: str = "queue") -> RequestError:
     """503: nothing is wrong with the request, and a second later it may be answered."""
     return RequestError(what, where=where, do="come again in a moment", status=503, retry_after_s=1.0)
