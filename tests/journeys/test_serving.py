@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import hashlib
 import json
 import os
 import resource
@@ -321,7 +322,11 @@ def test_a_full_disk_for_the_request_log_is_counted_and_stops_nobody(bundle, ima
     ) as running:
         for number in range(120):
             assert running.predict(images[number % MANY])["predictions"]
+        nothing = b"fieldmark_request_log_failures_total 0.0"
+        assert any(nothing not in running.ask("/metrics")[2] for _ in range(1000))
         assert ended(running) == 0
+    kept = {file.name: file.read_bytes() for file in (tmp_path / "log" / "images").iterdir()}
+    assert kept == {hashlib.sha256(image).hexdigest(): image for image in images}
     (file,) = (tmp_path / "log").glob("*.jsonl")
     assert all(json.loads(line)["model"] == "tiny" for line in file.read_text().splitlines())
     assert len(file.read_text().splitlines()) < 120

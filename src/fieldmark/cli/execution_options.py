@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from fieldmark.inference.runners import RUNNERS
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -20,7 +22,9 @@ def execution_options(function: F) -> F:
             help="Run on N cores, unmeasured. [the cores that we may use, shared out as measured here]",
         ),
         click.option(
-            "--runner", metavar="NAME", help="What runs the graph: onnxruntime. [the fastest measured here]"
+            "--runner",
+            metavar="NAME",
+            help=f"What runs the graph: {', '.join(RUNNERS)}. [the fastest measured here]",
         ),
     ):
         function = option(function)
