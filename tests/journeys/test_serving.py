@@ -3,19 +3,24 @@
 import base64
 import concurrent.futures
 import hashlib
+import html
 import json
 import os
+import re
 import resource
 import shutil
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
 
 from fieldmark.inference.classifier import load
+from fieldmark.server import open_inference, predicting
 from makers import assert_clear, fieldmark, refused
 from makers_bundle import SIZE_PX, graph, pictures, write_bundle_with_canaries
 from makers_server import encoded, ended, serving
@@ -160,7 +165,7 @@ def test_a_body_that_ends_before_its_length_is_nobodys_loss(server, images):
     assert server.predict(images[0])["predictions"]
 
 
-def test_health_metrics_models_description_and_page_are_there(server, images):
+def test_health_metrics_and_models_are_there(server, images):
     server.predict(images[0])
     assert server.ask("/health/live")[0] == server.ask("/health/ready")[0] == 200
     _, _, metrics = server.ask("/metrics")
@@ -172,12 +177,53 @@ def test_health_metrics_models_description_and_page_are_there(server, images):
         assert line.encode() in metrics
     (model,) = json.loads(server.ask("/v1/models")[2])["models"]
     assert (model["name"], model["version"], model["aliases"]) == ("tiny", "1", ["champion"])
-    description = json.loads(server.ask("/openapi.json")[2])
-    assert {"/v1/predict", "/v2/models/{model}/infer"} <= set(description["paths"])
-    status, headers, page = server.ask("/")
-    assert status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_needs_nothing_from_elsewhere(server, path):
+    status, headers, page = server.ask(path)
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "default-src 'none'" in headers["content-security-policy"]
-    assert b"http://" not in page.replace(b"http://www.w3.org", b"")
+    links = re.findall(r"""(?:src|href|url|import|action)\s*[=(]\s*["']?([^"'\s>)]*)""", page.decode())
+    assert links or path == "/"
+    assert not [link for link in links if "//" in link]
+
+
+def test_programs_are_told_of_every_route_and_how_it_refuses(server):
+    description = json.loads(server.ask("/openapi.json")[2])
+    page = server.ask("/docs")[2].decode()
+    assert {"/v1/predict", "/v2/models/{model}/infer", "/metrics"} <= set(description["paths"])
+    for path, methods in description["paths"].items():
+        assert f"<code>{path}</code>" in page
+        for told in methods.values():
+            assert html.escape(told["summary"]) in page
+            assert {"200", "4XX", "5XX"} <= set(told["responses"])
+            assert "422" not in told["responses"]  # FastAPI's own, which this server never gives
+    for path, kind in (("/v1/predict", dict), ("/v2/models/{model}/infer", str)):
+        example = description["paths"][path]["post"]["responses"]["4XX"]["content"]["application/json"]["example"]
+        said = json.loads(server.ask(path.replace("{model}", "tiny"), b"")[2])
+        assert type(said["error"]) is type(example["error"]) is kind
+
+
+SAMPLES = {label: (language, source) for language, label, source in predicting.SAMPLES + open_inference.SAMPLES}
+
+
+@pytest.mark.parametrize(("language", "source"), SAMPLES.values(), ids=SAMPLES)
+def test_the_examples_work_as_they_stand_on_the_page(language, source, server, images, tmp_path):
+    source = source.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    assert source in html.unescape(server.ask("/docs", Host=f"127.0.0.1:{server.port}")[2].decode())
+    for name, image in zip(("photo", "one", "two"), images):
+        (tmp_path / f"{name}.jpg").write_bytes(image)
+    if language == "Python":
+        pytest.importorskip("tritonclient.http", reason="AN EXAMPLE WAS NOT TESTED: tritonclient[http] is missing")
+    elif shutil.which("curl") is None:
+        pytest.skip("AN EXAMPLE WAS NOT TESTED: curl is missing")
+    program = [sys.executable, "-W", "error", "-c"] if language == "Python" else ["sh", "-c"]
+    done = subprocess.run(
+        [*program, source.replace("MODEL", "tiny")], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    (right,) = server.predict(images[0])["predictions"][0]["labels"]
+    assert right in done.stdout and "error" not in done.stdout, done
 
 
 def test_no_answer_carries_the_row_of_another(bundle, server):
@@ -269,7 +315,9 @@ def test_others_are_let_in_by_their_key_alone_and_at_its_rate(bundle, images, tm
             assert status == 401
             assert headers["www-authenticate"] == "Bearer"
         assert running.ask("/metrics")[0] == 401
-        assert running.ask("/health/ready")[0] == 200
+        assert running.ask("/health/ready")[0] == running.ask("/")[0] == 200
+        assert b"asks for a key" in running.ask("/docs")[2]
+        assert json.loads(running.ask("/openapi.json")[2])["security"] == [{"key": []}]
         assert running.predict(images[0], X_API_Key=quick)["predictions"]
         asked = [running.ask("/v1/predict", images[0], Authorization=f"Bearer {slow}")[:2] for _ in range(3)]
         assert [status for status, _ in asked] == [200, 429, 429]
