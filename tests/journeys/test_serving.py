@@ -253,6 +253,17 @@ def test_workers_that_are_killed_lose_no_request(server, images):
     assert b"fieldmark_worker_losses_total 2.0" in server.ask("/metrics")[2]
 
 
+def test_nobody_works_for_a_client_that_went_away(bundle, images):
+    with serving(bundle, "--workers", "1") as running:
+        os.kill(*running.workers(), signal.SIGSTOP)
+        head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(images[0])}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection:
+            connection.sendall(head.encode() + images[0])
+        assert running.told("request")["status"] == 499
+        os.kill(*running.workers(), signal.SIGCONT)
+        assert running.predict(images[1])["predictions"]
+
+
 def test_an_image_that_brings_workers_down_is_refused_and_the_others_are_answered(bundle, images, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import os, fieldmark.data.loading as loading\n"

@@ -12,6 +12,7 @@ from fieldmark.data.picture import Limits as ImageLimits
 from fieldmark.errors import UsageError
 from fieldmark.inference.classifier import load
 from fieldmark.server.batching import SIZES, BatchTimes
+from fieldmark.server.dispatching import Dispatch
 from fieldmark.server.keys import Gate, add_key, read_keys
 from fieldmark.server.limits import Limits
 from fieldmark.server.messages import TO_WORKER, Batch, framed
@@ -81,6 +82,22 @@ def test_what_nobody_waits_for_is_not_worked_on_and_what_is_put_back_comes_first
         assert queue.next(2) == images[1:3]
         queue.put_back(images[1:3])
         assert queue.next(9) == images[1:]
+
+    asyncio.run(run())
+
+
+def test_whoever_gives_up_leaves_the_queue():
+    async def run():
+        dispatch = Dispatch(Limits(answer_s=0.001))  # without workers: everybody waits
+        with pytest.raises(RequestError, match="no answer within") as refused:
+            await dispatch.answers("m/1", [b"one", b"two"], raw=False)
+        assert (refused.value.status, len(dispatch.queue)) == (503, 0)
+        staying, going = (asyncio.create_task(dispatch.answers("m/1", [b"x"], raw=False)) for _ in range(2))
+        await asyncio.sleep(0)
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
+        assert len(dispatch.queue) == 1
+        await asyncio.gather(staying, return_exceptions=True)
 
     asyncio.run(run())
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from fieldmark.server.limits import Limits
 from fieldmark.server.reading import images_from_base64, read_json
-from fieldmark.server.refusals import RequestError, not_now, too_many_images
+from fieldmark.server.refusals import RequestError, not_now, too_many_images, went_away
 
 More = Callable[[int], None]
 
@@ -78,7 +78,7 @@ async def read_body(request: Request, limits: Limits, more: More) -> bytes:
             f"the body was not there within {limits.body_s:g} s", where="body", do="send it faster", status=408
         ) from None
     except ClientDisconnect:
-        raise RequestError("the client went away", where="body", do="stay", status=499) from None
+        raise went_away() from None
     return bytes(whole)
 
 

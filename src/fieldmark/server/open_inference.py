@@ -75,7 +75,7 @@ _MODEL = {
         {"name": "embedding", "datatype": "FP32", "shape": [-1, 512]},
     ],
 }
-_METADATA: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": _MODEL}}}}
+_DESCRIBED: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": _MODEL}}}}
 _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "Not now."}}
 
 
@@ -96,21 +96,13 @@ def router(service: Service) -> APIRouter:
         return Response(status_code=200 if service.ready else 503)
 
     @routes.get(
-        "/models/{model}/versions/{version}", summary="What a version of a model takes and gives", responses=_METADATA
+        "/models/{model}/versions/{version}",
+        summary="What a version of a model takes and gives",
+        responses=_DESCRIBED,
     )
-    @routes.get("/models/{model}", summary="What a model takes and gives", responses=_METADATA)
+    @routes.get("/models/{model}", summary="What a model takes and gives", responses=_DESCRIBED)
     async def metadata(model: str, version: str | None = None) -> Response:
-        served = service.model(model, version)
-        manifest = served.manifest
-        return _json(
-            model_metadata(
-                model,
-                [each.source.version for each in service.served.values() if each.source.name == model],
-                size_px=manifest.geometry.size_px,
-                n_classes=len(manifest.classes),
-                embedding_size=manifest.embedding_size,
-            )
-        )
+        return _json(_metadata(service, model, version))
 
     @routes.get(
         "/models/{model}/versions/{version}/ready", summary="May this version be asked?", responses=_NOT_READY
@@ -142,6 +134,17 @@ def router(service: Service) -> APIRouter:
         return _answered(answers, asked)
 
     return routes
+
+
+def _metadata(service: Service, model: str, version: str | None) -> bytes:
+    manifest = service.model(model, version).manifest
+    return model_metadata(
+        model,
+        [each.source.version for each in service.served.values() if each.source.name == model],
+        size_px=manifest.geometry.size_px,
+        n_classes=len(manifest.classes),
+        embedding_size=manifest.embedding_size,
+    )
 
 
 def _asked(body: bytes, request: Request, served: Served, service: Service) -> InferRequest:

@@ -63,7 +63,7 @@ def router(service: Service) -> APIRouter:
     )
     async def metrics() -> Response:
         service.metrics.ready.set(service.ready)
-        service.metrics.waiting_images.set(len(service.fleet.queue) + service.fleet.at_work)
+        service.metrics.waiting_images.set(len(service.fleet.dispatch.queue) + service.fleet.dispatch.at_work)
         service.metrics.held_bytes.set(service.memory.held)
         return Response(generate_latest(service.metrics.registry), media_type="text/plain; version=0.0.4")
 

@@ -38,6 +38,11 @@ def too_many_images(count: int, most: int, *, where: str) -> RequestError:
     return RequestError(what, where=where, do="send them in several requests", status=413)
 
 
+def went_away() -> RequestError:
+    """499, as nginx has it, for the log alone: nobody is there to be told."""
+    return RequestError("the client went away", where="connection", do="stay", status=499)
+
+
 def not_now(what: str, *, where: str = "queue") -> RequestError:
     """503: nothing is wrong with the request, and a second later it may be answered."""
     return RequestError(what, where=where, do="come again in a moment", status=503, retry_after_s=1.0)

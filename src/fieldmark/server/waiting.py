@@ -63,6 +63,10 @@ class Queue:
         """To the front, in their order."""
         self._images.extendleft(reversed(images))
 
+    def forget_unwanted(self) -> None:
+        """Those that nobody waits for any more take nobody's place."""
+        self._images = deque(image for image in self._images if not image.answer.done())
+
     def next(self, most: int) -> list[Image]:
         """Up to `most` images that may be one batch. Those that nobody waits for any more are dropped."""
         batch: list[Image] = []
