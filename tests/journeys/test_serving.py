@@ -158,6 +158,22 @@ def test_what_is_not_there_is_said(server, path, status):
     assert json.loads(answer)["error"]
 
 
+def test_a_route_says_how_it_is_asked(server):
+    for path, method, right in (("/health/live", "POST", "GET"), ("/v2/models/tiny/infer", "TRACE", "POST")):
+        status, headers, _ = server.ask(path, method=method)
+        assert (status, headers.get("allow")) == (405, right)
+
+
+def test_what_libraries_have_to_say_is_a_line_of_the_log_like_others(server):
+    crooked = b'--x\r\nContent-Disposition: form-data; na\rme="file"\r\n\r\nx\r\n--x--\r\n'
+    kind = "multipart/form-data; boundary=x"
+    assert server.ask("/v1/predict", crooked, Content_Type=kind, X_Request_Id="crooked")[0] == 400
+    while server.told("request")["id"] != "crooked":
+        pass
+    assert not [line for line in server.lines if line["event"] == "printed"]
+    assert [line for line in server.lines if line["event"] == "server" and "header" in line["what"]]
+
+
 def test_a_body_that_ends_before_its_length_is_nobodys_loss(server, images):
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nshort")

@@ -52,7 +52,9 @@ def application(service: Service) -> Watch:
     @app.exception_handler(HTTPException)
     async def not_here(request: Request, error: HTTPException) -> Response:
         refusal = RequestError(str(error.detail), where=request.url.path[:200], do=_SEE, status=error.status_code)
-        return told(refusal, request.url.path)
+        response = told(refusal, request.url.path)
+        response.headers.update(error.headers or {})  # 405 has to say how the route is asked
+        return response
 
     @app.exception_handler(Exception)
     async def ours(request: Request, _: Exception) -> Response:
