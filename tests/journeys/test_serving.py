@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from fieldmark.inference.classifier import load
-from fieldmark.server import open_inference, predicting
+from fieldmark.server import predicting, protocol_description
 from makers import assert_clear, fieldmark, refused
 from makers_bundle import SIZE_PX, graph, pictures, write_bundle_with_canaries
 from makers_server import encoded, ended, serving
@@ -221,7 +221,7 @@ def test_programs_are_told_of_every_route_and_how_it_refuses(server):
         assert type(said["error"]) is type(example["error"]) is kind
 
 
-SAMPLES = {label: (language, source) for language, label, source in predicting.SAMPLES + open_inference.SAMPLES}
+SAMPLES = {label: (language, source) for language, label, source in predicting.SAMPLES + protocol_description.SAMPLES}
 
 
 @pytest.mark.parametrize(("language", "source"), SAMPLES.values(), ids=SAMPLES)

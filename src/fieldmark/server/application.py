@@ -9,9 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from fieldmark.server import open_inference, operations, predicting
-from fieldmark.server.open_inference import PROTOCOL
 from fieldmark.server.operations import OPERATE
 from fieldmark.server.predicting import PREDICT
+from fieldmark.server.protocol_description import PROTOCOL
 from fieldmark.server.refusals import RequestError
 from fieldmark.server.service import Service
 from fieldmark.server.watching import Watch, told
