@@ -1,8 +1,9 @@
 """Hostile and unlucky clients against a server, while usual ones go on asking. BUNDLE IMAGE [--requests 2000]
 
-For each fault: how many of its requests were answered, refused with a status, or had their connection closed; and of
-the usual requests meanwhile, how many were answered, and how many lost (any other status, or none). At the end the
-memory of all the server's processes, before and after. Loopback only; every count and wait is bounded.
+For each fault, repeated by eight clients at a time until usual ones had 50 answers: how many of its requests were
+answered, refused with a status, or had their connection closed; and of the usual requests meanwhile, how many were
+answered, and how many lost (any other status, or none). At the end the memory of all the server's processes, before
+and while usual clients go on. Loopback only; every count and wait is bounded.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import subprocess
 import sys
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from PIL import Image
 
 WAIT_S = 40
+ENOUGH, MOST_ROUNDS, PAUSE_S = 50, 200, 0.02
 Ask = Callable[[bytes], Awaitable[str]]
 
 
@@ -42,27 +44,38 @@ class Client:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         except OSError:
             return "not connected"
+        speaking = asyncio.create_task(_speak(writer, parts, pause_s))
         try:
             async with asyncio.timeout(WAIT_S):
-                for part in parts:
-                    writer.write(part)
-                    await writer.drain()
-                    await asyncio.sleep(pause_s)
-                if not listen:
-                    return "went away"
-                head = await reader.readuntil(b"\r\n\r\n")
-                found = re.search(rb"(?i)content-length: (\d+)", head)
-                await reader.readexactly(int(found[1]) if found else 0)
-                return head.split(b" ", 2)[1].decode()
+                if listen:  # as clients do: who is refused early says no more
+                    return await _status(reader)
+                await speaking
+                return "went away"
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             return "closed"
         finally:
+            speaking.cancel()
+            await asyncio.gather(speaking, return_exceptions=True)
             writer.close()
 
     async def post(self, body: bytes, *headers: str, said: int | None = None) -> str:
         lines = ["POST /v1/predict HTTP/1.1", "Host: x", "Connection: close", *headers]
         lines.append(f"Content-Length: {len(body) if said is None else said}")
         return await self.send("\r\n".join(lines).encode() + b"\r\n\r\n", body)
+
+
+async def _speak(writer: asyncio.StreamWriter, parts: Sequence[bytes], pause_s: float) -> None:
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+        await asyncio.sleep(pause_s)
+
+
+async def _status(reader: asyncio.StreamReader) -> str:
+    head = await reader.readuntil(b"\r\n\r\n")
+    found = re.search(rb"(?i)content-length: (\d+)", head)
+    await reader.readexactly(int(found[1]) if found else 0)
+    return head.split(b" ", 2)[1].decode()
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -75,9 +88,9 @@ def png_bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
-def encoded(form: str, side: int) -> bytes:
+def encoded(form: str, side: int, **how: str) -> bytes:
     file = io.BytesIO()
-    Image.new("L", (side, side), 7).save(file, form)
+    Image.new("L", (side, side), 7).save(file, form, **how)
     return file.getvalue()
 
 
@@ -96,9 +109,12 @@ def faults(client: Client, image: bytes, workers: Callable[[], list[int]]) -> di
     multipart, as_json = "Content-Type: multipart/form-data; boundary=x", "Content-Type: application/json"
     start = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
 
+    many = len(workers())
+
     async def kill_a_worker() -> str:
-        for worker in random.sample(workers(), 1):
-            os.kill(worker, signal.SIGKILL)
+        alive = workers()
+        if len(alive) == many:  # the last one dead has been replaced
+            os.kill(random.choice(alive), signal.SIGKILL)
         return await client.post(image)
 
     return {
@@ -106,7 +122,7 @@ def faults(client: Client, image: bytes, workers: Callable[[], list[int]]) -> di
         "a body said to be 10 TB": lambda: client.post(image, said=10**13),
         "a body shorter than said, then gone": lambda: client.send(start, image[:500], listen=False),
         "a truncated JPEG": lambda: client.post(image[: len(image) // 2]),
-        "a PNG of 40,000 x 40,000": lambda: client.post(png_bomb(40_000)),
+        "a PNG of 40,000 x 40,000": lambda: client.post(png),
         "a GIF of 15,000 x 15,000": lambda: client.post(gif),
         "a TIFF of 15,000 x 15,000": lambda: client.post(tiff),
         "a WebP of 16,000 x 16,000": lambda: client.post(webp),
@@ -123,7 +139,8 @@ def faults(client: Client, image: bytes, workers: Callable[[], list[int]]) -> di
     }
 
 
-gif, tiff, webp, scans = encoded("GIF", 15_000), encoded("TIFF", 15_000), encoded("WEBP", 16_000), scan_bomb()
+png, gif, webp, scans = png_bomb(40_000), encoded("GIF", 15_000), encoded("WEBP", 16_000), scan_bomb()
+tiff = encoded("TIFF", 15_000, compression="tiff_adobe_deflate")
 
 
 @asynccontextmanager
@@ -159,17 +176,24 @@ async def run(server: subprocess.Popen[str], port: int, image: bytes, requests: 
         await client.post(image)
     before = resident_mb([server.pid, *workers()])
     for name, one in faults(client, image, workers).items():
+        statuses: Counter[str] = Counter()
         async with usual(client, image) as meanwhile:
-            statuses = Counter(await asyncio.gather(*(one() for _ in range(8))))
+            for _ in range(MOST_ROUNDS):
+                statuses.update(await asyncio.gather(*(one() for _ in range(8))))
+                if meanwhile.total() >= ENOUGH:
+                    break
+                await asyncio.sleep(PAUSE_S)
         lost = sum(count for status, count in meanwhile.items() if status != "200")
         row = {"fault": name, "statuses": dict(statuses), "meanwhile": meanwhile["200"], "lost": lost}
         print(json.dumps(row), flush=True)
     statuses = Counter(await asyncio.gather(*(client.post(image) for _ in range(1000))))
     print(json.dumps({"fault": "1,000 connections at once", "statuses": dict(statuses)}), flush=True)
-    for _ in range(requests // 50):
-        await asyncio.gather(*(client.post(image) for _ in range(50)))
-    after = resident_mb([server.pid, *workers()])
-    print(json.dumps({"requests": requests, "resident_mb_before": round(before), "after": round(after)}), flush=True)
+    after = []
+    for _ in range(10):
+        for _ in range(requests // 500):
+            await asyncio.gather(*(client.post(image) for _ in range(50)))
+        after.append(round(resident_mb([server.pid, *workers()])))
+    print(json.dumps({"requests": requests, "resident_mb_before": round(before), "meanwhile": after}), flush=True)
 
 
 def main() -> None:

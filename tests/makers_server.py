@@ -83,7 +83,7 @@ class Server:
 
 @contextmanager
 def serving(*words: str | Path, prepare: Callable[[], None] | None = None, **environment: str) -> Iterator[Server]:
-    """`fieldmark serve` on a free port; killed at the end, where it has not ended by then."""
+    """`fieldmark serve` on a free port; ended at the end, where it has not ended by then."""
     process = subprocess.Popen(
         [sys.executable, "-m", "fieldmark", "serve", *map(str, words), "--port", "0"],
         stderr=subprocess.PIPE,
@@ -95,9 +95,12 @@ def serving(*words: str | Path, prepare: Callable[[], None] | None = None, **env
         server.port = int(server.told("listening")["url"].rpartition(":")[2])
         yield server
     finally:
-        process.kill()
-        process.wait()
-        server.close()
+        process.terminate()  # so that it takes its copies of bundles with it
+        try:
+            process.wait(LONGEST_S)
+        finally:
+            process.kill()
+            server.close()
 
 
 def ended(server: Server, number: signal.Signals = signal.SIGTERM) -> int:

@@ -2,19 +2,25 @@
 
 import base64
 import concurrent.futures
+import hashlib
+import html
 import json
 import os
+import re
 import resource
 import shutil
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
 
 from fieldmark.inference.classifier import load
+from fieldmark.server import predicting, protocol_description
 from makers import assert_clear, fieldmark, refused
 from makers_bundle import SIZE_PX, graph, pictures, write_bundle_with_canaries
 from makers_server import encoded, ended, serving
@@ -102,15 +108,16 @@ REFUSED = {
     "a bomb": (png_bomb(), {}, 413, "too many pixels"),
     "too large": (bytes(1_000_001), {}, 413, "more than"),
     "compressed": (b"x", {"Content_Encoding": "gzip"}, 415, "compressed"),
-    "no JSON": (b"{", {"Content_Type": "application/json"}, 400, "no request"),
-    "deep JSON": (b'{"images":' + b"[" * 10_000, {"Content_Type": "application/json"}, 400, "no request"),
+    "no JSON": (b"{", {"Content_Type": "application/json"}, 400, "not JSON"),
+    "deep JSON": (b'{"images":' + b"[" * 10_000, {"Content_Type": "application/json"}, 400, "Expected `str`"),
     "deep JSON in an unknown field": (
         b'{"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
         {"Content_Type": "application/json"},
         400,
-        "no request",
+        "unknown field",
     ),
     "no base64": (b'{"images": ["!"]}', {"Content_Type": "application/json"}, 400, "base64"),
+    "many in JSON": (as_json([b"!"] * 65), {"Content_Type": "application/json"}, 413, "65 images"),
     "an empty list": (b'{"images": []}', {"Content_Type": "application/json"}, 400, "there is no image"),
     "no multipart": (b"x", {"Content_Type": "multipart/form-data"}, 400, "multipart"),
     "10,000 parts": (
@@ -151,6 +158,22 @@ def test_what_is_not_there_is_said(server, path, status):
     assert json.loads(answer)["error"]
 
 
+def test_a_route_says_how_it_is_asked(server):
+    for path, method, right in (("/health/live", "POST", "GET"), ("/v2/models/tiny/infer", "TRACE", "POST")):
+        status, headers, _ = server.ask(path, method=method)
+        assert (status, headers.get("allow")) == (405, right)
+
+
+def test_what_libraries_have_to_say_is_a_line_of_the_log_like_others(server):
+    crooked = b'--x\r\nContent-Disposition: form-data; na\rme="file"\r\n\r\nx\r\n--x--\r\n'
+    kind = "multipart/form-data; boundary=x"
+    assert server.ask("/v1/predict", crooked, Content_Type=kind, X_Request_Id="crooked")[0] == 400
+    while server.told("request")["id"] != "crooked":
+        pass
+    assert not [line for line in server.lines if line["event"] == "printed"]
+    assert [line for line in server.lines if line["event"] == "server" and "header" in line["what"]]
+
+
 def test_a_body_that_ends_before_its_length_is_nobodys_loss(server, images):
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nshort")
@@ -158,7 +181,7 @@ def test_a_body_that_ends_before_its_length_is_nobodys_loss(server, images):
     assert server.predict(images[0])["predictions"]
 
 
-def test_health_metrics_models_description_and_page_are_there(server, images):
+def test_health_metrics_and_models_are_there(server, images):
     server.predict(images[0])
     assert server.ask("/health/live")[0] == server.ask("/health/ready")[0] == 200
     _, _, metrics = server.ask("/metrics")
@@ -170,12 +193,53 @@ def test_health_metrics_models_description_and_page_are_there(server, images):
         assert line.encode() in metrics
     (model,) = json.loads(server.ask("/v1/models")[2])["models"]
     assert (model["name"], model["version"], model["aliases"]) == ("tiny", "1", ["champion"])
-    description = json.loads(server.ask("/openapi.json")[2])
-    assert {"/v1/predict", "/v2/models/{model}/infer"} <= set(description["paths"])
-    status, headers, page = server.ask("/")
-    assert status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_needs_nothing_from_elsewhere(server, path):
+    status, headers, page = server.ask(path)
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "default-src 'none'" in headers["content-security-policy"]
-    assert b"http://" not in page.replace(b"http://www.w3.org", b"")
+    links = re.findall(r"""(?:src|href|url|import|action)\s*[=(]\s*["']?([^"'\s>)]*)""", page.decode())
+    assert links or path == "/"
+    assert not [link for link in links if "//" in link]
+
+
+def test_programs_are_told_of_every_route_and_how_it_refuses(server):
+    description = json.loads(server.ask("/openapi.json")[2])
+    page = server.ask("/docs")[2].decode()
+    assert {"/v1/predict", "/v2/models/{model}/infer", "/metrics"} <= set(description["paths"])
+    for path, methods in description["paths"].items():
+        assert f"<code>{path}</code>" in page
+        for told in methods.values():
+            assert html.escape(told["summary"]) in page
+            assert {"200", "4XX", "5XX"} <= set(told["responses"])
+            assert "422" not in told["responses"]  # FastAPI's own, which this server never gives
+    for path, kind in (("/v1/predict", dict), ("/v2/models/{model}/infer", str)):
+        example = description["paths"][path]["post"]["responses"]["4XX"]["content"]["application/json"]["example"]
+        said = json.loads(server.ask(path.replace("{model}", "tiny"), b"")[2])
+        assert type(said["error"]) is type(example["error"]) is kind
+
+
+SAMPLES = {label: (language, source) for language, label, source in predicting.SAMPLES + protocol_description.SAMPLES}
+
+
+@pytest.mark.parametrize(("language", "source"), SAMPLES.values(), ids=SAMPLES)
+def test_the_examples_work_as_they_stand_on_the_page(language, source, server, images, tmp_path):
+    source = source.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    assert source in html.unescape(server.ask("/docs", Host=f"127.0.0.1:{server.port}")[2].decode())
+    for name, image in zip(("photo", "one", "two"), images):
+        (tmp_path / f"{name}.jpg").write_bytes(image)
+    if language == "Python":
+        pytest.importorskip("tritonclient.http", reason="AN EXAMPLE WAS NOT TESTED: tritonclient[http] is missing")
+    elif shutil.which("curl") is None:
+        pytest.skip("AN EXAMPLE WAS NOT TESTED: curl is missing")
+    program = [sys.executable, "-W", "error", "-c"] if language == "Python" else ["sh", "-c"]
+    done = subprocess.run(
+        [*program, source.replace("MODEL", "tiny")], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    (right,) = server.predict(images[0])["predictions"][0]["labels"]
+    assert right in done.stdout and "error" not in done.stdout, done
 
 
 def test_no_answer_carries_the_row_of_another(bundle, server):
@@ -203,6 +267,17 @@ def test_workers_that_are_killed_lose_no_request(server, images):
             os.kill(worker, signal.SIGKILL)
         assert all(each.result()["predictions"] for each in asked)
     assert b"fieldmark_worker_losses_total 2.0" in server.ask("/metrics")[2]
+
+
+def test_nobody_works_for_a_client_that_went_away(bundle, images):
+    with serving(bundle, "--workers", "1") as running:
+        os.kill(*running.workers(), signal.SIGSTOP)
+        head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(images[0])}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection:
+            connection.sendall(head.encode() + images[0])
+        assert running.told("request")["status"] == 499
+        os.kill(*running.workers(), signal.SIGCONT)
+        assert running.predict(images[1])["predictions"]
 
 
 def test_an_image_that_brings_workers_down_is_refused_and_the_others_are_answered(bundle, images, tmp_path):
@@ -267,7 +342,9 @@ def test_others_are_let_in_by_their_key_alone_and_at_its_rate(bundle, images, tm
             assert status == 401
             assert headers["www-authenticate"] == "Bearer"
         assert running.ask("/metrics")[0] == 401
-        assert running.ask("/health/ready")[0] == 200
+        assert running.ask("/health/ready")[0] == running.ask("/")[0] == 200
+        assert b"asks for a key" in running.ask("/docs")[2]
+        assert json.loads(running.ask("/openapi.json")[2])["security"] == [{"key": []}]
         assert running.predict(images[0], X_API_Key=quick)["predictions"]
         asked = [running.ask("/v1/predict", images[0], Authorization=f"Bearer {slow}")[:2] for _ in range(3)]
         assert [status for status, _ in asked] == [200, 429, 429]
@@ -320,7 +397,11 @@ def test_a_full_disk_for_the_request_log_is_counted_and_stops_nobody(bundle, ima
     ) as running:
         for number in range(120):
             assert running.predict(images[number % MANY])["predictions"]
+        nothing = b"fieldmark_request_log_failures_total 0.0"
+        assert any(nothing not in running.ask("/metrics")[2] for _ in range(1000))
         assert ended(running) == 0
+    kept = {file.name: file.read_bytes() for file in (tmp_path / "log" / "images").iterdir()}
+    assert kept == {hashlib.sha256(image).hexdigest(): image for image in images}
     (file,) = (tmp_path / "log").glob("*.jsonl")
     assert all(json.loads(line)["model"] == "tiny" for line in file.read_text().splitlines())
     assert len(file.read_text().splitlines()) < 120

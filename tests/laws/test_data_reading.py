@@ -196,11 +196,13 @@ def test_a_csv_with_every_awkward_thing(tmp_path: Path) -> None:
     assert list(data.metadata["note"]) == ["two\r\nlines", "a\u2028b"]
 
 
-def test_other_columns_names_delimiters_and_roots(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [str, Path])
+def test_other_columns_names_delimiters_and_roots(kind: type[str] | type[Path], tmp_path: Path) -> None:
     write_photos(tmp_path / "images", {"x": 3})
     rows = "image_path;label;class\nx/0.jpeg;7;cat\nx/1.jpeg;8;dog\nx/1.jpeg;8;dog\n"
     (tmp_path / "m.csv").write_text(rows)
-    data = read(tmp_path / "m.csv", columns={"file": "image_path", "label": "class"}, root=tmp_path / "images")
+    columns = {"file": "image_path", "label": "class"}
+    data = read(kind(tmp_path / "m.csv"), columns=columns, root=kind(tmp_path / "images"))
     assert data.classes == ("cat", "dog")
     assert list(data.metadata["label"]) == ["7", "8"]
     assert any("a second time" in note for note in data.notes)

@@ -14,7 +14,11 @@ from fieldmark.server.limits import Limits
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+WITH_A_BODY = WHOLE.replace(b"Host: x", b"Host: x\r\nConnection: close\r\nContent-Length: 5000000")
+
+
 async def _hello(scope, receive, send):
+    """Answers whatever is asked, without reading a body."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
     await send({"type": "http.response.body", "body": b"hello"})
 
@@ -44,7 +48,7 @@ def _answered(address, *sent):
 
 @pytest.fixture(scope="module")
 def address():
-    with _listening(Limits(head_s=0.2, max_header_bytes=2000)) as address:
+    with _listening(Limits(head_s=0.2, linger_s=0.2, max_header_bytes=2000)) as address:
         yield address
 
 
@@ -63,6 +67,22 @@ def test_a_head_that_grows_and_grows_is_refused(address):
         for _ in range(200):
             connection.sendall(b"a" * 100_000)
         raise AssertionError("20 MB of one header were taken")
+
+
+def test_who_is_answered_early_may_say_the_rest_and_finds_the_answer():
+    with _listening(Limits()) as address, socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(WITH_A_BODY)
+        answer = connection.recv(1000)
+        connection.sendall(bytes(5_000_000))
+        connection.shutdown(socket.SHUT_WR)
+        assert b"".join([answer, *iter(lambda: connection.recv(1000), b"")]).endswith(b"hello")
+
+
+def test_who_is_answered_early_and_never_ends_is_left(address):
+    with socket.create_connection(address, timeout=60) as connection, pytest.raises(ConnectionError):
+        connection.sendall(WITH_A_BODY)
+        for _ in range(1_000_000):
+            connection.sendall(bytes(100_000))
 
 
 def test_a_usual_request_is_answered(address):

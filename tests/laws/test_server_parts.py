@@ -1,7 +1,6 @@
 """The server's parts that need no socket: batch sizes, the queue, keys, names, a worker's answers."""
 
 import asyncio
-import json
 import time
 
 import numpy as np
@@ -13,10 +12,11 @@ from fieldmark.data.picture import Limits as ImageLimits
 from fieldmark.errors import UsageError
 from fieldmark.inference.classifier import load
 from fieldmark.server.batching import SIZES, BatchTimes
-from fieldmark.server.keys import Gate, Key, add_key, read_keys
+from fieldmark.server.dispatching import Dispatch
+from fieldmark.server.keys import Gate, add_key, read_keys
 from fieldmark.server.limits import Limits
 from fieldmark.server.messages import TO_WORKER, Batch, framed
-from fieldmark.server.models import aliases, resolve, sources
+from fieldmark.server.models import Served, aliases, resolve, sources
 from fieldmark.server.refusals import RequestError
 from fieldmark.server.waiting import Image, Queue
 from fieldmark.server.worker import answer
@@ -86,6 +86,22 @@ def test_what_nobody_waits_for_is_not_worked_on_and_what_is_put_back_comes_first
     asyncio.run(run())
 
 
+def test_whoever_gives_up_leaves_the_queue():
+    async def run():
+        dispatch = Dispatch(Limits(answer_s=0.001))  # without workers: everybody waits
+        with pytest.raises(RequestError, match="no answer within") as refused:
+            await dispatch.answers("m/1", [b"one", b"two"], raw=False)
+        assert (refused.value.status, len(dispatch.queue)) == (503, 0)
+        staying, going = (asyncio.create_task(dispatch.answers("m/1", [b"x"], raw=False)) for _ in range(2))
+        await asyncio.sleep(0)
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
+        assert len(dispatch.queue) == 1
+        await asyncio.gather(staying, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_the_queue_takes_all_of_a_request_or_none():
     async def run():
         queue = Queue(Limits(max_waiting_images=5))
@@ -141,7 +157,6 @@ def test_a_file_that_holds_no_keys_is_refused_in_words(tmp_path, text):
 
 def test_without_keys_everybody_is_let_in():
     assert Gate(()).admit(None) == Gate(()).admit("x") == "anybody"
-    assert isinstance(Key(name="a", sha256="b").per_second, float)
 
 
 def test_names_versions_and_aliases_are_as_the_command_line_says():
@@ -157,11 +172,22 @@ def test_an_alias_of_nothing_is_refused(word):
         aliases([word], sources(["pets=a"]))
 
 
-def test_a_request_without_a_model_means_the_only_one():
-    assert_refused = pytest.raises(RequestError)
-    with assert_refused as refused:
-        resolve({}, {}, "x", None)
-    assert refused.value.status == 404
+def test_a_request_without_a_version_means_the_champion_and_without_a_model_the_only_one(tmp_path):
+    manifest = load(write_bundle(tmp_path / "b.fieldmark")).bundle.manifest
+
+    def served(*words):
+        return {each.key: Served(source=each, manifest=manifest, digest="") for each in sources(words)}
+
+    pets, both = served("pets=a", "pets=b"), served("pets=a", "pets=b", "birds=c")
+    named = {("pets", "champion"): "1", ("pets", "new"): "2", ("birds", "champion"): "1"}
+    assert resolve(pets, named, None, None) is pets["pets/1"]
+    assert resolve(pets, named, None, "new") is resolve(pets, named, "pets", "2") is pets["pets/2"]
+    assert resolve(both, named, "birds", None) is both["birds/1"]
+    for name, version, status in ((None, None, 400), ("dogs", None, 404), ("pets", "3", 404), ("birds", "new", 404)):
+        with pytest.raises(RequestError) as refused:
+            resolve(both, named, name, version)
+        assert refused.value.status == status
+        assert "birds" in refused.value.do
 
 
 def test_a_worker_answers_each_image_as_if_it_were_alone(tmp_path):
@@ -192,4 +218,3 @@ def test_a_frame_says_its_length_and_holds_its_message():
     frame = framed(message)
     assert int.from_bytes(frame[:4], "little") == len(frame) - 4
     assert TO_WORKER.decode(frame[4:]) == message
-    assert json.dumps(message.key)

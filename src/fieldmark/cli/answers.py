@@ -11,9 +11,10 @@ from typing import IO
 
 import msgspec
 
+from fieldmark.cli.extras import extra
 from fieldmark.cli.rows import ROW_FORMS, Answer, RowForm, as_record, cells, columns, spelt
 from fieldmark.data.writing import writing_whole
-from fieldmark.errors import MissingExtra, UsageError
+from fieldmark.errors import UsageError
 from fieldmark.inference.prediction import Prediction
 
 PARQUET_ROWS = 10_000  # rows held before a row group is written
@@ -60,13 +61,9 @@ def _json(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
 
 
 def _parquet(answers: Iterable[Answer], stream: IO[bytes], top: int) -> None:
-    try:
+    with extra("parquet", where="--format parquet"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingExtra(
-            "writing Parquet needs pyarrow", where="--format parquet", do="pip install 'fieldmark[parquet]'"
-        ) from None
     names = columns(top)
     schema = pa.schema([(name, pa.float64() if name.startswith("probability") else pa.string()) for name in names])
     with pq.ParquetWriter(stream, schema) as writer:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from fieldmark.inference.runners import RUNNERS
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -22,7 +24,7 @@ def execution_options(function: F) -> F:
         click.option(
             "--runner",
             metavar="NAME",
-            help="What runs the graph: onnxruntime, openvino. [the fastest measured]",
+            help=f"What runs the graph: {', '.join(RUNNERS)}. [the fastest measured here]",
         ),
     ):
         function = option(function)

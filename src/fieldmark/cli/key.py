@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fieldmark.errors import MissingExtra
+from fieldmark.server.keys import add_key
 
 
 @click.command("key", short_help="Make an API key for the server")
@@ -15,13 +15,5 @@ from fieldmark.errors import MissingExtra
 @click.option("--rate", type=click.FloatRange(0), default=0.0, help="Requests a second [as many as come].")
 def command(name: str, keys: Path, rate: float) -> None:
     """Make a key called NAME, and print it once: only its hash is kept in the file."""
-    try:
-        from fieldmark.server.keys import add_key
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("fieldmark"):
-            raise
-        raise MissingExtra(
-            f"the server needs {error.name}", where="fieldmark key", do="pip install 'fieldmark[serve]'"
-        ) from None
     click.echo(add_key(keys, name, rate))
     click.echo(f"this is shown once; the server reads its hash: fieldmark serve ... --keys {keys}", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fieldmark.errors import MissingExtra
+from fieldmark.cli.extras import extra
 from fieldmark.units import seconds, size_in_bytes
 
 
@@ -48,17 +48,11 @@ def command(
 
     Several bundles of one NAME are its versions 1, 2 ...; the last is its champion, unless --alias says otherwise.
     """
-    try:
+    with extra("serve", where="fieldmark serve"):
         from fieldmark.server.keys import read_keys
         from fieldmark.server.limits import Limits
         from fieldmark.server.models import aliases, sources
         from fieldmark.server.running import Settings, serve
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("fieldmark"):
-            raise
-        raise MissingExtra(
-            f"the server needs {error.name}", where="fieldmark serve", do="pip install 'fieldmark[serve]'"
-        ) from None
     limits = Limits()
     if timeout is not None:
         limits = replace(limits, answer_s=seconds(timeout, where="--timeout"))

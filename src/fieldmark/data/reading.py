@@ -37,7 +37,7 @@ def read(
     path: str | Path,
     *,
     columns: Mapping[str, str] | None = None,
-    root: Path | None = None,
+    root: str | Path | None = None,
     strict: bool = False,
     progress: Progress = silent,
 ) -> Dataset:
@@ -48,7 +48,7 @@ def read(
     header. A file that is no readable image is left out and listed in `skipped`; with `strict` it is a DataError.
     """
     place = Path(path)
-    listing = _listing(place, columns or {}, root)
+    listing = _listing(place, columns or {}, None if root is None else Path(root))
     _refuse_names_that_are_no_text(listing, place)
     seen = list(_look(listing, progress))
     skipped = tuple(Skipped(file=f, unreadable=s) for f, s in zip(listing.files, seen) if isinstance(s, Unreadable))

@@ -9,12 +9,20 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from fieldmark.server import open_inference, operations, predicting
+from fieldmark.server.operations import OPERATE
+from fieldmark.server.predicting import PREDICT
+from fieldmark.server.protocol_description import PROTOCOL
 from fieldmark.server.refusals import RequestError
 from fieldmark.server.service import Service
 from fieldmark.server.watching import Watch, told
 
 _DESCRIPTION = "Image classification with calibrated probabilities. `/v2` is the Open Inference Protocol."
-_SEE = "see /openapi.json for what there is"
+_SEE = "see /docs for what there is"
+_TAGS = [
+    {"name": PREDICT, "description": "An image, or several, and what they show."},
+    {"name": PROTOCOL, "description": "For clients of Triton, KServe and others, which ask as they are used to."},
+    {"name": OPERATE, "description": "For whoever runs the server, and for what watches it."},
+]
 
 
 def application(service: Service) -> Watch:
@@ -25,9 +33,11 @@ def application(service: Service) -> Watch:
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        openapi_tags=_TAGS,
     )
     for routes in (predicting, open_inference, operations):
         app.include_router(routes.router(service))
+    _describe_keys(app, service)
 
     @app.exception_handler(RequestError)
     async def refused(request: Request, error: RequestError) -> Response:
@@ -42,7 +52,9 @@ def application(service: Service) -> Watch:
     @app.exception_handler(HTTPException)
     async def not_here(request: Request, error: HTTPException) -> Response:
         refusal = RequestError(str(error.detail), where=request.url.path[:200], do=_SEE, status=error.status_code)
-        return told(refusal, request.url.path)
+        response = told(refusal, request.url.path)
+        response.headers.update(error.headers or {})  # 405 has to say how the route is asked
+        return response
 
     @app.exception_handler(Exception)
     async def ours(request: Request, _: Exception) -> Response:
@@ -53,3 +65,11 @@ def application(service: Service) -> Watch:
         return told(refusal, request.url.path)
 
     return Watch(app, service)
+
+
+def _describe_keys(app: FastAPI, service: Service) -> None:
+    """The gate stands before the routes, so FastAPI does not see it."""
+    if service.gate.asks:
+        description = app.openapi()  # made once; this is what is served
+        description.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        description["security"] = [{"key": []}]

@@ -1,8 +1,8 @@
 """What a request of the Open Inference Protocol V2 asks: `POST /v2/models/{model}/infer`.
 
 Input `image`, BYTES [N]: encoded images, after the JSON in the protocol's binary form, or in the JSON, each as a
-base64 string (which a parameter `content_type` of "base64" may say; no other is taken). Input `pixels`, UINT8
-[N, S, S, 3]: what the geometry makes of an image. One of the two.
+base64 string or a data URL (which a parameter `content_type` of "base64" may say; no other is taken). Input `pixels`,
+UINT8 [N, S, S, 3]: what the geometry makes of an image. One of the two.
 
 Extensions: binary_tensor_data, with raw binary requests (header length 0: the body is one encoded image, all answers
 come back binary), and classification. Parameters and fields of others are passed over, but for shared memory, which
@@ -19,7 +19,7 @@ import msgspec
 
 from fieldmark.data.picture import Pixels
 from fieldmark.server.reading import read_json
-from fieldmark.server.refusals import RequestError
+from fieldmark.server.refusals import RequestError, too_many_images
 from fieldmark.server.tensors import (
     INPUTS,
     OUTPUTS,
@@ -165,8 +165,7 @@ def _check_shape(given: _Input, size_px: int, max_images: int) -> None:
         right = ", ".join(map(str, ("N", *row)))
         raise RequestError(f"{given.name} is [{right}] with N of 1 or more, not [{said}]", where=where, do=_ONE_INPUT)
     if given.shape[0] > max_images:
-        what = f"{given.shape[0]} images in one request, and {max_images} are allowed"
-        raise RequestError(what, where=where, do="send them in several requests", status=413)
+        raise too_many_images(given.shape[0], max_images, where=where)
 
 
 def _binary(given: _Input, tail: memoryview | None) -> memoryview | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,10 +12,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from fieldmark.server.limits import Limits
-from fieldmark.server.refusals import RequestError
+from fieldmark.server.reading import images_from_base64, read_json
+from fieldmark.server.refusals import RequestError, not_now, too_many_images, went_away
 
 More = Callable[[int], None]
-_SMALLER = "send a smaller image, or fewer at a time"
 
 
 class Memory:
@@ -35,13 +33,7 @@ class Memory:
         def more(count: int) -> None:
             nonlocal taken
             if self.held + count > self.most:
-                raise RequestError(
-                    f"requests hold {self.held:,} bytes already",
-                    where="queue",
-                    do="come again in a moment",
-                    status=503,
-                    retry_after_s=1.0,
-                )
+                raise not_now(f"requests hold {self.held:,} bytes already")
             self.held += count
             taken += count
 
@@ -52,7 +44,7 @@ class Memory:
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A JSON request: encoded images in base64 (a data URL's head before it is passed over)."""
+    """A JSON request: encoded images, each in base64 or as a data URL."""
 
     images: tuple[str, ...]
 
@@ -86,7 +78,7 @@ async def read_body(request: Request, limits: Limits, more: More) -> bytes:
             f"the body was not there within {limits.body_s:g} s", where="body", do="send it faster", status=408
         ) from None
     except ClientDisconnect:
-        raise RequestError("the client went away", where="body", do="stay", status=499) from None
+        raise went_away() from None
     return bytes(whole)
 
 
@@ -97,7 +89,7 @@ async def images_in(body: bytes, request: Request, limits: Limits) -> tuple[byte
     if kind == "multipart/form-data":
         images = await _files(body, request, limits)
     elif kind == "application/json":
-        images = _decoded(body)
+        images = _in_json(body, limits)
     else:
         images = (body,)
     if not images or images == (b"",):
@@ -106,8 +98,6 @@ async def images_in(body: bytes, request: Request, limits: Limits) -> tuple[byte
             where="body",
             do='send the bytes of an image, multipart files, or JSON {"images": ["<base64>"]}',
         )
-    if len(images) > limits.max_images:
-        raise _too_many(len(images), limits)
     return images
 
 
@@ -128,31 +118,15 @@ async def _files(body: bytes, request: Request, limits: Limits) -> tuple[bytes, 
     return tuple([await file.read() for file in files])
 
 
-def _decoded(body: bytes) -> tuple[bytes, ...]:
-    try:
-        asked = msgspec.json.decode(body, type=Body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(
-            f"this JSON is no request: {error}", where="body", do='send {"images": ["<base64>", ...]}'
-        ) from error
-    images = []
-    for number, text in enumerate(asked.images):
-        try:
-            images.append(
-                base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
-            )
-        except (binascii.Error, ValueError) as error:
-            raise RequestError(
-                f"this is not base64: {error}", where=f"images[{number}]", do="encode the bytes of the image file"
-            ) from error
-    return tuple(images)
+def _in_json(body: bytes, limits: Limits) -> tuple[bytes, ...]:
+    texts = read_json(body, Body, where="", do='send {"images": ["<base64>", ...]}').images
+    if len(texts) > limits.max_images:  # before millions of empty ones keep everybody waiting
+        raise too_many_images(len(texts), limits.max_images, where="images")
+    return images_from_base64(texts, where="images")
 
 
 def _too_large(limits: Limits) -> RequestError:
     most = f"{limits.max_body_bytes:,} bytes"
-    return RequestError(f"the body has more than {most}", where="body", do=_SMALLER, status=413)
-
-
-def _too_many(count: int, limits: Limits) -> RequestError:
-    what = f"{count} images, more than the {limits.max_images} that a request may hold"
-    return RequestError(what, where="body", do=_SMALLER, status=413)
+    return RequestError(
+        f"the body has more than {most}", where="body", do="send a smaller image, or fewer at a time", status=413
+    )

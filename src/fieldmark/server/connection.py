@@ -1,24 +1,56 @@
-"""A client's connection, bounded where uvicorn does not bound it: the time and the size of a request's head."""
+"""A client's connection, where uvicorn leaves it open or closes it too soon: the time and the size of a request's
+head are bounded, and a request that is answered before its end is heard out."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fieldmark.server.limits import Limits
 
 
+class _Lingering:
+    """A transport that, closed amid a request's body, says its own end, and waits so long for the client's."""
+
+    def __init__(self, transport: asyncio.Transport, linger_s: float) -> None:
+        self._transport, self._linger_s = transport, linger_s
+        self._ending = False
+        self.in_body = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._ending or self._transport.is_closing()
+
+    def close(self) -> None:
+        """A second call closes at once."""
+        if not self.in_body or self.is_closing():
+            self._transport.close()
+            return
+        self._ending = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        asyncio.get_running_loop().call_later(self._linger_s, self._transport.close)
+
+
 def bounded(limits: Limits) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, for connections that are closed where a request's head is not there within
-    `limits.head_s`, or grows beyond `limits.max_header_bytes` without an end (the parser would keep all of it)."""
+    `limits.head_s`, or grows beyond `limits.max_header_bytes` without an end (the parser would keep all of it).
+
+    What a client sends of a request that has been refused already is thrown away for `limits.linger_s`: if the
+    connection were closed at once, the client would be told that it was reset, and often never see the refusal.
+    """
 
     class Bounded(HttpToolsProtocol):
         _head: asyncio.TimerHandle | None = None
         _head_bytes = 0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
+            self._lingering = _Lingering(transport, limits.linger_s)
+            super().connection_made(self._lingering)  # type: ignore[arg-type]
             self._wait()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -26,6 +58,8 @@ def bounded(limits: Limits) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            if self.transport.is_closing():  # the rest of what was refused
+                return
             pending = self._head is not None
             super().data_received(data)
             if pending and self._head is not None:  # before and after: all of these bytes are the head's
@@ -40,7 +74,12 @@ def bounded(limits: Limits) -> type[HttpToolsProtocol]:
 
         def on_headers_complete(self) -> None:
             self._stop()
+            self._lingering.in_body = True
             super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._lingering.in_body = False
+            super().on_message_complete()
 
         def _wait(self) -> None:
             self._stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,29 +14,23 @@ from fieldmark.server.bodies import read_body
 from fieldmark.server.metadata import model_metadata, server_metadata
 from fieldmark.server.models import Served
 from fieldmark.server.predicting import unreadable
+from fieldmark.server.protocol_description import (
+    ANSWER,
+    ASKED,
+    DESCRIPTION,
+    METADATA,
+    NOT_READY,
+    PROTOCOL,
+    REFUSAL,
+)
+from fieldmark.server.refusals import refusals
 from fieldmark.server.service import Service
 from fieldmark.server.waiting import Answer
-
-_EXAMPLE = {
-    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["<base64 of a JPEG file>"]}],
-    "outputs": [{"name": "probabilities", "parameters": {"classification": 3}}],
-}
-_BODIES = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"type": "object"}, "example": _EXAMPLE},
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
-}
-_KINDS = ("application/json", "application/octet-stream")
-_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in _KINDS}}}
 
 
 def router(service: Service) -> APIRouter:
     """Health and metadata of the server and of models, and inference."""
-    routes = APIRouter(prefix="/v2", default_response_class=Response)
+    routes = APIRouter(prefix="/v2", default_response_class=Response, tags=[PROTOCOL], responses=refusals(REFUSAL))
 
     @routes.get("", summary="What this server is")
     async def server() -> Response:
@@ -47,27 +40,21 @@ def router(service: Service) -> APIRouter:
     async def live() -> Response:
         return Response()
 
-    @routes.get("/health/ready", summary="May it be asked?")
+    @routes.get("/health/ready", summary="May it be asked?", responses=NOT_READY)
     async def ready() -> Response:
         return Response(status_code=200 if service.ready else 503)
 
-    @routes.get("/models/{model}/versions/{version}", summary="What a version of a model takes and gives")
-    @routes.get("/models/{model}", summary="What a model takes and gives")
+    @routes.get(
+        "/models/{model}/versions/{version}",
+        summary="What a version of a model takes and gives",
+        responses=METADATA,
+    )
+    @routes.get("/models/{model}", summary="What a model takes and gives", responses=METADATA)
     async def metadata(model: str, version: str | None = None) -> Response:
-        served = service.model(model, version)
-        manifest = served.manifest
-        return _json(
-            model_metadata(
-                model,
-                [each.source.version for each in service.served.values() if each.source.name == model],
-                size_px=manifest.geometry.size_px,
-                n_classes=len(manifest.classes),
-                embedding_size=manifest.embedding_size,
-            )
-        )
+        return _json(_metadata(service, model, version))
 
-    @routes.get("/models/{model}/versions/{version}/ready", summary="May this version be asked?")
-    @routes.get("/models/{model}/ready", summary="May this model be asked?")
+    @routes.get("/models/{model}/versions/{version}/ready", summary="May this version be asked?", responses=NOT_READY)
+    @routes.get("/models/{model}/ready", summary="May this model be asked?", responses=NOT_READY)
     async def model_ready(model: str, version: str | None = None) -> Response:
         name = service.model(model, version).source.name
         return _json(msgspec.json.encode({"name": name, "ready": service.ready}), 200 if service.ready else 503)
@@ -75,10 +62,16 @@ def router(service: Service) -> APIRouter:
     @routes.post(
         "/models/{model}/versions/{version}/infer",
         summary="Ask a version of a model",
-        openapi_extra=_BODIES,
-        responses=_ANSWER,
+        openapi_extra={"requestBody": ASKED["requestBody"]},
+        responses=ANSWER,
     )
-    @routes.post("/models/{model}/infer", summary="Ask a model", openapi_extra=_BODIES, responses=_ANSWER)
+    @routes.post(
+        "/models/{model}/infer",
+        summary="Ask a model",
+        description=DESCRIPTION,
+        openapi_extra=ASKED,
+        responses=ANSWER,
+    )
     async def infer(request: Request, model: str, version: str | None = None) -> Response:
         served = service.model(model, version)
         with service.memory.holding() as more:
@@ -88,6 +81,17 @@ def router(service: Service) -> APIRouter:
         return _answered(answers, asked)
 
     return routes
+
+
+def _metadata(service: Service, model: str, version: str | None) -> bytes:
+    manifest = service.model(model, version).manifest
+    return model_metadata(
+        model,
+        [each.source.version for each in service.served.values() if each.source.name == model],
+        size_px=manifest.geometry.size_px,
+        n_classes=len(manifest.classes),
+        embedding_size=manifest.embedding_size,
+    )
 
 
 def _asked(body: bytes, request: Request, served: Served, service: Service) -> InferRequest:

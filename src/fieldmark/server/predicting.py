@@ -10,11 +10,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from fieldmark.data.picture import Reason
 from fieldmark.server.bodies import images_in, read_body
-from fieldmark.server.refusals import RequestError
+from fieldmark.server.refusals import RequestError, refusals
 from fieldmark.server.service import Service
 from fieldmark.server.waiting import Answer
 from fieldmark.server.worker import NO_ANSWER
 
+PREDICT = "Predict"
 _STATUS = {
     Reason.FORMAT_NOT_ALLOWED: 415,
     Reason.NOT_AN_IMAGE: 415,
@@ -42,7 +43,25 @@ _EXAMPLE = {
     ],
     "timings_ms": {"queue": 0.1, "decode": 2.0, "inference": 9.1},
 }
-_BODIES = {
+_REFUSAL = {
+    "error": {
+        "what": "this image cannot be read: truncated (the JPEG file ends too early)",
+        "where": "image",
+        "do": "look at it in an image viewer, and save it again as JPEG or PNG",
+    }
+}
+SAMPLES = (  # language, label, source
+    ("Shell", "An image as it is", "curl --data-binary @photo.jpg 'http://127.0.0.1:8000/v1/predict?top=3'"),
+    ("Shell", "Several files", "curl -F file=@one.jpg -F file=@two.jpg http://127.0.0.1:8000/v1/predict"),
+    (
+        "Shell",
+        "Base64 in JSON",
+        """echo '{"images": ["'$(base64 < photo.jpg | tr -d '\\n')'"]}' |
+  curl -H 'Content-Type: application/json' -d @- http://127.0.0.1:8000/v1/predict""",
+    ),
+)
+_ASKED = {
+    "x-codeSamples": [{"lang": lang, "label": label, "source": source} for lang, label, source in SAMPLES],
     "requestBody": {
         "required": True,
         "content": {
@@ -63,7 +82,7 @@ _BODIES = {
                 "example": {"images": ["<base64 of a JPEG file>"]},
             },
         },
-    }
+    },
 }
 
 
@@ -75,8 +94,9 @@ def router(service: Service) -> APIRouter:
         "/v1/predict",
         summary="What do these images show?",
         description=_DESCRIPTION,
-        responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
-        openapi_extra=_BODIES,
+        responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}, **refusals(_REFUSAL)},
+        tags=[PREDICT],
+        openapi_extra=_ASKED,
         response_class=Response,
     )
     async def predict(

@@ -179,7 +179,7 @@ class _Server(uvicorn.Server):
 
 
 def _config(service: Service) -> uvicorn.Config:
-    logging.getLogger("uvicorn.error").handlers = [_Told()]
+    logging.getLogger().handlers = [_Told()]
     return uvicorn.Config(
         application(service),
         http=bounded(service.limits),
@@ -195,7 +195,7 @@ def _config(service: Service) -> uvicorn.Config:
 
 
 class _Told(logging.Handler):
-    """What uvicorn has to say, in our log."""
+    """What uvicorn and other libraries have to say, in our log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log("server", level=record.levelname.lower(), what=self.format(record))

@@ -13,7 +13,7 @@ from fieldmark.server.keys import Gate
 from fieldmark.server.limits import Limits
 from fieldmark.server.metrics import Metrics
 from fieldmark.server.models import Served, Source, resolve
-from fieldmark.server.refusals import RequestError
+from fieldmark.server.refusals import not_now, went_away
 from fieldmark.server.request_log import RequestLog
 from fieldmark.server.waiting import Answer
 
@@ -45,17 +45,33 @@ class Service:
     def model(self, name: str | None, version: str | None) -> Served:
         """The model that a request means; RequestError (503) before there is any."""
         if not self.served:
-            raise RequestError(
-                "no model is loaded yet", where="model", do="come again", status=503, retry_after_s=1.0
-            )
+            raise not_now("no model is loaded yet", where="model")
         return resolve(self.served, self.aliases, name, version)
 
     async def answers(
         self, request: Request, served: Served, images: tuple[bytes, ...], *, raw: bool = False
     ) -> list[Answer]:
-        """An answer for each image; counted, and logged where that was asked for."""
-        answers = await self.fleet.answers(served.source.key, images, raw=raw)
+        """An answer for each image; counted, and logged where that was asked for.
+
+        Raises RequestError where there is none in time, or the client goes away.
+        """
+        asking = asyncio.create_task(self.fleet.dispatch.answers(served.source.key, images, raw=raw))
+        going = asyncio.create_task(_gone(request))
+        try:
+            await asyncio.wait((asking, going), return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise went_away()
+            answers = asking.result()
+        finally:
+            asking.cancel()
+            going.cancel()
         self.metrics.answered(answers)
         if self.request_log is not None:
             self.request_log.add(request.state.id, request.state.key, images, answers)
         return answers
+
+
+async def _gone(request: Request) -> None:
+    """Until the client of a request, whose body was read, has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,8 +1,8 @@
 """Tensors of the Open Inference Protocol V2 and their two forms on the wire, both ways.
 
 JSON: numbers in row-major order, flat or nested as the shape says. BYTES are strings, and JSON has only text: coming
-in, a string is the base64 of an encoded image (Triton takes a string for the UTF-8 of the bytes, which no JPEG or PNG
-is); going out, it is a label.
+in, a string is the base64 of an encoded image, or its data URL (Triton takes a string for the UTF-8 of the bytes,
+which no JPEG or PNG is); going out, it is a label.
 
 Binary: little-endian, row-major, without padding; an element of BYTES is its length in four bytes, then the bytes.
 
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.data.picture import Pixels
-from fieldmark.server.reading import read_json
+from fieldmark.server.reading import IMAGES, images_from_base64, read_json
 from fieldmark.server.refusals import RequestError
 
 # Name -> datatype. `image` holds encoded images (JPEG, PNG ...), `pixels` what the geometry makes of them.
@@ -31,7 +31,6 @@ OUTPUTS = {"probabilities": "FP32", "labels": "BYTES", "logits": "FP32", "embedd
 
 _LENGTH_BYTES = 4
 _NO_STRUCTURE = b"0123456789 \t\r\n"
-_IMAGES = "give each image file's bytes as one base64 string (RFC 4648, padded, no line breaks, no 'data:' in front)"
 _NUMBERS = "give whole numbers from 0 to 255, flat in row-major order or nested as the shape says"
 _SIZES = "send exactly the bytes that the shape says, in the order of the inputs"
 
@@ -76,10 +75,10 @@ def images_from_binary(sent: memoryview, count: int, *, where: str) -> tuple[byt
 
 def images_from_json(sent: msgspec.Raw, count: int, *, where: str) -> tuple[bytes, ...]:
     """The `count` images of a JSON list of base64 strings; RequestError for anything else."""
-    images = read_json(sent, tuple[bytes, ...], where=where, do=_IMAGES)
-    if len(images) != count:
-        raise RequestError(f"there are {len(images)} strings, and the shape says {count}", where=where, do=_IMAGES)
-    return images
+    texts = read_json(sent, tuple[str, ...], where=where, do=IMAGES)
+    if len(texts) != count:
+        raise RequestError(f"there are {len(texts)} strings, and the shape says {count}", where=where, do=IMAGES)
+    return images_from_base64(texts, where=where)
 
 
 def pixels_from_binary(sent: memoryview, shape: tuple[int, ...], *, where: str) -> Pixels:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from fieldmark.server.limits import Limits
 from fieldmark.server.messages import Row
 from fieldmark.server.models import Served
-from fieldmark.server.refusals import RequestError
-
-BUSY = "come again in a moment, or start the server with more cores"
+from fieldmark.server.refusals import not_now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +56,16 @@ class Queue:
         """Takes all or none: RequestError (503) where they and those before them, `at_work` among workers, are more
         than may wait."""
         if len(self._images) + at_work + len(images) > self._limits.max_waiting_images:
-            raise RequestError(
-                f"{len(self._images) + at_work} images wait already",
-                where="queue",
-                do=BUSY,
-                status=503,
-                retry_after_s=1.0,
-            )
+            raise not_now(f"{len(self._images) + at_work} images wait already")
         self._images.extend(images)
 
     def put_back(self, images: Sequence[Image]) -> None:
         """To the front, in their order."""
         self._images.extendleft(reversed(images))
+
+    def forget_unwanted(self) -> None:
+        """Those that nobody waits for any more take nobody's place."""
+        self._images = deque(image for image in self._images if not image.answer.done())
 
     def next(self, most: int) -> list[Image]:
         """Up to `most` images that may be one batch. Those that nobody waits for any more are dropped."""

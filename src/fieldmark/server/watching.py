@@ -17,7 +17,9 @@ from fieldmark.server.refusals import RequestError
 from fieldmark.server.service import Service
 
 # What probes and browsers ask before anybody could have given them a key; nothing of images or models is in it.
-OPEN = frozenset({"/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
+OPEN = frozenset(
+    {"/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
+)
 # Refused with the body not read to its end: nothing that follows on this connection could be understood.
 _UNREAD = frozenset({401, 408, 413, 415, 429, 503})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

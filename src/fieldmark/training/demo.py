@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from fieldmark.progress import Progress
+from fieldmark.progress import Progress, silent
 from fieldmark.training.contenders import Contender
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.run import Trained
@@ -37,8 +37,9 @@ class Demonstration:
     trained: Trained
 
 
-def demonstrate(out: Path, progress: Progress) -> Demonstration:
+def demonstrate(out: str | Path, progress: Progress = silent) -> Demonstration:
     """Write the digits to `out/digits`, and choose among three ways to learn them: `out/digits.fieldmark`."""
+    out = Path(out)
     data = write_digits(out / "digits")
     trained = choose(data, out=out / "digits.fieldmark", budget=BUDGET, candidates=CANDIDATES, progress=progress)
     return Demonstration(data=data, trained=trained)
