@@ -34,6 +34,7 @@ ARMS = {
     "label-smoothing": ("--label-smoothing", "0.1"),
     "noisy": ("--noisy", "yes"),
     "early-learning": ("--remedy", "early-learning"),
+    "posterior": ("--remedy", "posterior", "--noisy", "yes"),
     "small-loss": ("--remedy", "small-loss", "--noisy", "yes"),
 }
 

@@ -187,13 +187,21 @@ def noise(rate: float, kind: Kind, n: int = 400) -> LabelNoise:
 
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_every_kind_of_noise_has_its_remedy_with_the_evidence(kind):
-    name, why = remedy_for(noise(0.4, kind))
+    name, why = remedy_for(noise(0.4, kind), "keep")
     assert kind in REMEDIES[name].against and "40.0% of the labels" in why and "n 400" in why
     assert ("cat called dog 40%" in why) == (kind == "class-dependent")
-    assert remedy_for(noise(0.05, kind))[0] == "none"
-    assert remedy_for(None)[0] == "none"
+    assert remedy_for(noise(0.05, kind), "keep")[0] == "none"
+    assert remedy_for(None, "keep")[0] == "none"
     undefined = msgspec.structs.replace(noise(0.4, kind), rate=proportion(0, 0, why="no images"))
-    assert remedy_for(undefined) == ("none", f"{in_words(undefined)}; below 10% label smoothing is enough")
+    assert remedy_for(undefined, "keep") == ("none", f"{in_words(undefined)}; below 10% label smoothing is enough")
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("suspects", ["down-weight", "drop"])
+def test_one_doubt_does_not_count_twice(kind, suspects):
+    name, why = remedy_for(noise(0.4, kind), suspects)
+    assert not REMEDIES[name].corrects and "40.0% of the labels" in why
+    assert (f"suspects = {suspects}" in why) == REMEDIES[remedy_for(noise(0.4, kind), "keep")[0]].corrects
 
 
 def test_an_estimate_makes_the_plan_and_what_is_asked_wins(tmp_path):

@@ -43,6 +43,7 @@ def test_folds_and_a_split_contradict_each_other(tmp_path):
         ({"model": "lenet", "remedy": "small-loss"}, "which share"),
         ({"model": "lenet", "remedy": "posterior"}, "which share"),
         ({"model": "lenet", "remedy": "posterior", "noise_rate": 0.2, "noisy": "yes"}, "finds out how often"),
+        ({"model": "lenet", "remedy": "posterior", "suspects": "drop", "noisy": "yes"}, "one doubt twice"),
         ({"model": "lenet", "noise_rate": 0.2}, "no effect"),
         ({"model": "lenet", "remedy": "early-learning", "noise_rate": 0.2}, "no effect"),
         ({"model": "lenet", "remedy": "early-lerning"}, "unknown remedy"),

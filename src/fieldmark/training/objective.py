@@ -52,7 +52,7 @@ class Objective:
     """`counts` float64 [C]: images of each class in training. `trust` float32 [len(train)]: how much each image
     counts, None where all count alike. `remembered` is what changes from step to step, and so is part of a
     checkpoint: what a remedy knows of each image, float16 (ample for a probability) [len(train), C].
-    `mixed` float32 [C, C]: the probability of a label (row) given the truth (column) that a remedy reckons with."""
+    `mixed` float32 [C, C], where the remedy goes by it: the probability of a label (row) given the truth (column)."""
 
     formula: Formula
     task: Task
@@ -91,9 +91,9 @@ class Objective:
         truth = aim.truth.to(logits.device)
         memory = self.remedy.memory
         if memory:
-            remembered = self._renewed(logits if self.mixed is None else adjusted, aim, memory)
-        if memory and self.mixed is not None:
-            truth = posterior(truth @ self.mixed.to(truth), remembered)
+            remembered = self._renewed(logits if memory.strength else adjusted, aim, memory)
+            if self.mixed is not None:
+                truth = posterior(truth @ self.mixed.to(truth), remembered)
         losses = self.formula(adjusted, truth)
         if self.taught:
             losses = self.taught.mixed(losses, logits, aim.rows, aim.mirrored)

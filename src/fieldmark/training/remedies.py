@@ -40,9 +40,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """A row. `memory`: earlier answers have a say. `kept(rate, position)`: the share of a batch that
-    counts, smallest losses first, at a noise rate and a position of the schedule in 0..1. `smoothing`: of labels,
-    beside it. `against`: the kinds of noise for which an estimate picks it; the first row that fits is taken."""
+    """A row. `memory`: earlier answers have a say. `kept(rate, position)`: the share of a batch that counts, smallest
+    losses first, at a noise rate and a position of the schedule in 0..1. `smoothing`: of labels, beside it.
+    `against`: the kinds of noise for which an estimate picks it; the first row that fits is taken."""
 
     name: str
     summary: str
@@ -142,13 +142,15 @@ ROWS = (
 REMEDIES: Table[Remedy] = Table.rows("remedy", ROWS)
 
 
-def remedy_for(noise: LabelNoise | None) -> tuple[str, str]:
-    """The remedy that an estimate calls for, and why."""
+def remedy_for(noise: LabelNoise | None, suspects: str) -> tuple[str, str]:
+    """The remedy that an estimate calls for where `suspects` is what is done with doubtful images, and why."""
     if noise is None:
         return "none", "labels are believed until --noisy yes has estimated how many are wrong"
     if noise.rate.value is None or noise.rate.value < LITTLE:
         return "none", f"{in_words(noise)}; below {LITTLE:.0%} label smoothing is enough"
     fitting = next(row for row in ROWS if noise.kind in row.against)
+    if fitting.corrects and suspects != "keep":
+        return "none", f"{in_words(noise)}; suspects = {suspects} acts on that doubt already"
     return fitting.name, f"{in_words(noise)}; {fitting.reference.partition(';')[0]}"
 
 
@@ -219,6 +221,12 @@ def _faults(recipe: Recipe, task: Task, probe: bool, folds: int) -> Iterator[tup
         "--noise-rate would have no effect: the remedy does not go by it",
         f"noise rate = {rate}, remedy = {recipe.remedy}",
         "drop it, or use --remedy small-loss",
+    )
+    yield (
+        suspects != "keep" and row.corrects,
+        f"{row.name} weighs every label by the estimate already: --suspects {suspects} would count one doubt twice",
+        f"suspects = {suspects}, remedy = {row.name}",
+        "use --suspects keep, or another --remedy",
     )
     yield (
         rate != "auto" and row.corrects and doubted,
