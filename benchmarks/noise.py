@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from fieldmark.measures.intervals import proportion
-from fieldmark.training.remedies import REMEDIES
 
 RATE = 0.4
 CALLED = {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"}
@@ -34,7 +33,8 @@ ARMS = {
     "cross-entropy": ("--label-smoothing", "0"),
     "label-smoothing": ("--label-smoothing", "0.1"),
     "noisy": ("--noisy", "yes"),
-    **{name: ("--remedy", name) for name in REMEDIES if name.startswith("early-learning")},
+    "early-learning": ("--remedy", "early-learning"),
+    "posterior": ("--remedy", "posterior", "--noisy", "yes"),
     "small-loss": ("--remedy", "small-loss", "--noisy", "yes"),
 }
 

@@ -41,6 +41,9 @@ def test_folds_and_a_split_contradict_each_other(tmp_path):
         ({"noisy": "yes", "suspects": "down-weight", "method": "probe"}, "counts all images alike"),
         ({"noisy": "yes", "suspects": "drop", "folds": 3}, "never dropped"),
         ({"model": "lenet", "remedy": "small-loss"}, "which share"),
+        ({"model": "lenet", "remedy": "posterior"}, "which share"),
+        ({"model": "lenet", "remedy": "posterior", "noise_rate": 0.2, "noisy": "yes"}, "finds out how often"),
+        ({"model": "lenet", "remedy": "posterior", "suspects": "drop", "noisy": "yes"}, "one doubt twice"),
         ({"model": "lenet", "noise_rate": 0.2}, "no effect"),
         ({"model": "lenet", "remedy": "early-learning", "noise_rate": 0.2}, "no effect"),
         ({"model": "lenet", "remedy": "early-lerning"}, "unknown remedy"),
@@ -63,3 +66,5 @@ def test_wrong_labels_are_a_matter_of_one_label_an_image(tmp_path, settings):
 def test_a_remedy_with_its_rate_or_an_estimate_is_welcome(tmp_path):
     chosen(tmp_path, model="lenet", remedy="small-loss", noise_rate=0.2)
     chosen(tmp_path, model="lenet", remedy="small-loss", noisy="yes", suspects="drop")
+    chosen(tmp_path, model="lenet", remedy="posterior", noise_rate=0.2)
+    chosen(tmp_path, model="lenet", remedy="posterior", noisy="yes")

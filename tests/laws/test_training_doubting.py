@@ -41,6 +41,10 @@ def test_planted_noise_is_found_in_amount_and_kind_and_said(tmp_path, kind):
     planted = (labels != truth)[job.train].mean()
     assert doubted.noise.rate.low <= planted <= doubted.noise.rate.high
     assert doubted.noise.kind == kind
+    given = [
+        [(labels == label)[job.train][truth[job.train] == true].mean() for true in range(3)] for label in range(3)
+    ]
+    assert doubted.mixed == pytest.approx(np.array(given), abs=0.15)
     assert ("r called g" in doubted.data.notes[-2]) == (kind == "class-dependent")
     found = doubted.suspects.row
     assert set(found) <= set(job.train.tolist())

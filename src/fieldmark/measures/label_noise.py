@@ -66,7 +66,16 @@ class Suspects:
     out_of_fold: NDArray[np.float64]
 
 
-def find_label_noise(targets: Labels, probabilities: Floats, classes: tuple[str, ...]) -> tuple[LabelNoise, Suspects]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """`mixed` float64 [C, C]: the probability of the label (row) given the truth (column)."""
+
+    noise: LabelNoise
+    suspects: Suspects
+    mixed: NDArray[np.float64]
+
+
+def find_label_noise(targets: Labels, probabilities: Floats, classes: tuple[str, ...]) -> Found:
     """Given labels int64 [N] and probabilities [N, C] from models that did not learn from the row that they judge.
 
     Rate and kind are true of labels that are wrong whatever the image looks like. Where hard images are mislabelled
@@ -80,7 +89,8 @@ def find_label_noise(targets: Labels, probabilities: Floats, classes: tuple[str,
     kind: Kind = "symmetric" if evenness > EVEN else "class-dependent"
     # Where both nearly agree the probe is strong, and the larger sample tells the cells better.
     strong = rate.value is not None and joint_rate - rate.value < WEAK
-    mixed = transition(calibrated(among_confident if strong else among_surest, counts))
+    # Not the calibrated joint: a class that loses labels is answered too seldom, and its column would come out right.
+    mixed = transition(among_confident if strong else among_surest)
     noise = LabelNoise(
         rate=rate,
         joint_rate=joint_rate,
@@ -89,8 +99,8 @@ def find_label_noise(targets: Labels, probabilities: Floats, classes: tuple[str,
         pairs=_pairs(mixed, among_surest, classes) if kind == "class-dependent" else (),
     )
     if kind == "symmetric":  # one figure is known better than many
-        mixed = _spread(rate.value or 0.0, len(classes))
-    return noise, _suspects(targets, probabilities, mixed)
+        mixed = spread(rate.value or 0.0, len(classes))
+    return Found(noise=noise, suspects=_suspects(targets, probabilities, mixed), mixed=mixed)
 
 
 def confident_joint(targets: Labels, probabilities: Floats, thresholds: Floats) -> Labels:
@@ -133,14 +143,15 @@ def calibrated(joint: Labels, counts: Labels) -> NDArray[np.float64]:
     return np.asarray(filled / filled.sum(axis=1, keepdims=True) * counts[:, None])
 
 
-def transition(joint: Floats) -> NDArray[np.float64]:
+def transition(joint: Floats | Labels) -> NDArray[np.float64]:
     """Probability [C, C] of the label (row) given the truth (column); a class without any image has its own label."""
     sums = joint.sum(axis=0)
     filled = np.where(sums > 0, joint, np.eye(len(joint)))
     return np.asarray(filled / filled.sum(axis=0))
 
 
-def _spread(rate: float, classes: int) -> NDArray[np.float64]:
+def spread(rate: float, classes: int) -> NDArray[np.float64]:
+    """The transition [C, C] of noise that gives each wrong label alike."""
     return np.full((classes, classes), rate / (classes - 1)) + (1 - rate - rate / (classes - 1)) * np.eye(classes)
 
 

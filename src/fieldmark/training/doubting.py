@@ -44,10 +44,11 @@ def doubt(job: Job) -> Job:
             np.save(stream, probabilities, allow_pickle=False)
     judged = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
     targets = job.data.targets[job.train[judged]]
-    noise, found = find_label_noise(targets, probabilities[judged], job.data.classes)
-    notes = (*job.data.notes, _said(noise, len(judged), probe))
-    suspects = replace(found, row=job.train[judged[found.row]])
-    return dealt_with(replace(job, data=replace(job.data, notes=notes), noise=noise, suspects=suspects))
+    found = find_label_noise(targets, probabilities[judged], job.data.classes)
+    notes = (*job.data.notes, _said(found.noise, len(judged), probe))
+    suspects = replace(found.suspects, row=job.train[judged[found.suspects.row]])
+    data = replace(job.data, notes=notes)
+    return dealt_with(replace(job, data=data, noise=found.noise, mixed=found.mixed, suspects=suspects))
 
 
 def judge_out_of_fold(job: Job, encoder: Encoder) -> NDArray[np.float32]:

@@ -31,8 +31,9 @@ class Job:
 
     With folds, `fold` int64 [len(train)] gives each row of `train` its fold (-1: always trained on, because its class
     has nothing else to learn from) and `validation` is empty; otherwise `fold` is None. `deadline` is in seconds of
-    time.monotonic; learning must be over by then. `noise` and `suspects` (rows of `data`) come where labels were
-    doubted; `trust` float32 [len(train)] is how much each training image then counts, None where all count alike.
+    time.monotonic; learning must be over by then. `noise`, `mixed` float64 [C, C] (the probability of the label, row,
+    given the truth, column) and `suspects` (rows of `data`) come where labels were doubted; `trust` float32
+    [len(train)] is how much each training image then counts, None where all count alike.
     """
 
     data: Dataset
@@ -49,6 +50,7 @@ class Job:
     deadline: float | None
     progress: Progress
     noise: LabelNoise | None = None
+    mixed: NDArray[np.float64] | None = None
     suspects: Suspects | None = None
     trust: NDArray[np.float32] | None = None
 

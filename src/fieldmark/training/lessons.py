@@ -45,7 +45,7 @@ def choose_lessons(job: Job, augment: str, choices: list[str]) -> Lessons:
     share, temperature = teaching(recipe.teacher, choices)
     uneven = unevenness(job)
     balance = settle("balance", recipe.balance, *_balance(uneven))
-    remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise))
+    remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise, recipe.suspects))
     _refuse_divided_memories(remedy)
     _refuse_mixed_memories(augment, remedy, recipe.teacher)
     smoothing = _smoothing(job.data.task, remedy, recipe.teacher)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fieldmark.data.dataset import Task
+from fieldmark.measures.label_noise import spread
 from fieldmark.training.balances import BALANCES, Balance
 from fieldmark.training.batches import Batch
 from fieldmark.training.distilling import Taught, taught
@@ -17,7 +18,7 @@ from fieldmark.training.job import Job
 from fieldmark.training.losses import LOSSES, Formula, softened
 from fieldmark.training.mixing import Mix
 from fieldmark.training.plan import Plan
-from fieldmark.training.remedies import REMEDIES, Remedy, drawn_to_memory, smallest
+from fieldmark.training.remedies import REMEDIES, Memory, Remedy, held_apart, posterior, pull, renewed, smallest
 from fieldmark.training.state import Tensors
 
 ANSWERS = "answers"
@@ -50,7 +51,8 @@ class Aim:
 class Objective:
     """`counts` float64 [C]: images of each class in training. `trust` float32 [len(train)]: how much each image
     counts, None where all count alike. `remembered` is what changes from step to step, and so is part of a
-    checkpoint: what a remedy knows of each image, float16 (ample for a probability) [len(train), C]."""
+    checkpoint: what a remedy knows of each image, float16 (ample for a probability) [len(train), C].
+    `mixed` float32 [C, C], where the remedy goes by it: the probability of a label (row) given the truth (column)."""
 
     formula: Formula
     task: Task
@@ -61,6 +63,7 @@ class Objective:
     noise_rate: float
     trust: Tensor | None
     remembered: Tensors
+    mixed: Tensor | None
     taught: Taught | None
 
     def aim(self, batch: Batch, position: float, mix: Mix | None = None) -> Aim:
@@ -85,19 +88,28 @@ class Objective:
         adjusted = logits
         if self.balance.offset:
             adjusted = logits + torch.from_numpy(self.balance.offset(self.counts)).to(logits)
-        losses = self.formula(adjusted, aim.truth.to(logits.device))
+        truth = aim.truth.to(logits.device)
+        memory = self.remedy.memory
+        if memory:
+            remembered = self._renewed(logits if memory.strength else adjusted, aim, memory)
+            if self.mixed is not None:
+                truth = posterior(truth @ self.mixed.to(truth), remembered)
+        losses = self.formula(adjusted, truth)
         if self.taught:
             losses = self.taught.mixed(losses, logits, aim.rows, aim.mirrored)
         if aim.weight is not None:
             losses = losses * aim.weight.to(losses)
-        if self.remedy.memory:
-            answers = self.remembered[ANSWERS]
-            pull, now = drawn_to_memory(logits, answers[aim.places].to(logits), self.remedy.memory)
-            answers[aim.places] = now.to(answers)
-            losses = losses + pull
+        if memory and memory.strength:
+            losses = losses + memory.strength * pull(logits, remembered)
         if self.remedy.kept:
             losses = smallest(losses, self.remedy.kept(self.noise_rate, position))
         return losses.mean()
+
+    def _renewed(self, logits: Tensor, aim: Aim, memory: Memory) -> Tensor:
+        answers = self.remembered[ANSWERS]
+        now = renewed(answers[aim.places].to(logits), logits, memory.keeps)
+        answers[aim.places] = now.to(answers)
+        return now
 
 
 def objective(job: Job, plan: Plan) -> Objective:
@@ -114,5 +126,12 @@ def objective(job: Job, plan: Plan) -> Objective:
         noise_rate=plan.noise_rate,
         trust=None if job.trust is None else torch.from_numpy(job.trust),
         remembered={ANSWERS: torch.zeros(shape, dtype=torch.float16)} if remedy.memory else {},
+        mixed=_mixed(job, plan) if remedy.corrects else None,
         taught=taught(job, plan),
     )
+
+
+def _mixed(job: Job, plan: Plan) -> Tensor:
+    """As estimated, or, where the rate was given instead, spread over all classes alike."""
+    mixed = spread(plan.noise_rate, len(job.data.classes)) if job.mixed is None else job.mixed
+    return torch.from_numpy(held_apart(mixed)).float()

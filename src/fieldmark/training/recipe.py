@@ -76,7 +76,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "keep"
     remedy: Annotated[str, Meta(description="against wrong labels, none or another: docs/training.md")] = "auto"
     noise_rate: (
-        Annotated[float, Meta(ge=0, lt=1, description="share of wrong labels that small-loss reckons with")] | Auto
+        Annotated[float, Meta(ge=0, lt=1, description="share of wrong labels that a remedy reckons with")] | Auto
     ) = "auto"
     prior: Annotated[
         Literal["auto", "data", "even"],

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fieldmark.data.dataset import Task
@@ -20,23 +22,27 @@ from fieldmark.training.recipe import Recipe
 
 LITTLE = 0.1  # share of wrong labels up to which label smoothing is enough
 SETTLED = 0.2  # of the schedule: by then the share that is kept has fallen to 1 - rate
+# A label is at least so many times as probable as any that its images get by mistake: where two classes are confused
+# so often that the probe cannot tell them apart, its own errors look like noise.
+OWN_LABEL = 1.5
 _SURE = 1e-4  # the paper's bound: no probability is below it, and none so far from 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """For each image a moving mean of what the network said of it, of which every new answer replaces 1 - `keeps`;
-    the training objective draws answers towards it with `strength`."""
+    """For each image a moving mean of what the network said of it, of which every new answer replaces 1 - `keeps`.
+    Either the training objective draws answers towards it with `strength`, or, where that is nought, it is the prior
+    of what the label tells."""
 
     keeps: float
-    strength: float
+    strength: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """A row. `memory`: answers are drawn towards earlier ones. `kept(rate, position)`: the share of a batch that
-    counts, smallest losses first, at a noise rate and a position of the schedule in 0..1. `smoothing`: of labels,
-    beside it. `against`: the kinds of noise for which an estimate picks it; the first row that fits is taken."""
+    """A row. `memory`: earlier answers have a say. `kept(rate, position)`: the share of a batch that counts, smallest
+    losses first, at a noise rate and a position of the schedule in 0..1. `smoothing`: of labels, beside it.
+    `against`: the kinds of noise for which an estimate picks it; the first row that fits is taken."""
 
     name: str
     summary: str
@@ -46,18 +52,50 @@ class Remedy:
     kept: Callable[[float, float], float] | None = None
     against: tuple[Kind, ...] = ()
 
+    @property
+    def corrects(self) -> bool:
+        """Whether the target is the posterior of the true class; otherwise the label."""
+        return self.memory is not None and self.memory.strength == 0
 
-def drawn_to_memory(logits: Tensor, remembered: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-    """Logits float32 [B, C] and what is remembered of these images [B, C] -> what is added to the loss of each, [B],
-    and what is remembered from now on, float32 [B, C] (Liu et al. 2020, equations 3 and 9).
 
-    Its gradient outweighs that of a label which the network would have to learn by heart.
+def renewed(remembered: Tensor, logits: Tensor, keeps: float) -> Tensor:
+    """What is remembered of images, float32 [B, C], after the network's new answer to them (Liu et al. 2020,
+    equation 9)."""
+    answer = _bounded(logits.detach())
+    return keeps * remembered.to(answer) + (1.0 - keeps) * answer / answer.sum(1, keepdim=True)
+
+
+def pull(logits: Tensor, remembered: Tensor) -> Tensor:
+    """What is added to the loss of each image, [B], at a strength of 1; logits and what is remembered float32 [B, C]
+    (Liu et al. 2020, equation 3). Its gradient outweighs that of a label that would have to be learnt by heart."""
+    agreement = (remembered * _bounded(logits)).sum(1).clamp_max(1.0 - _SURE)
+    return (1.0 - agreement).log()
+
+
+def _bounded(logits: Tensor) -> Tensor:
+    return logits.softmax(1).clamp(_SURE, 1.0 - _SURE)
+
+
+def posterior(likelihood: Tensor, remembered: Tensor) -> Tensor:
+    """The probability of each class to be the true one, [B, C]: Bayes' rule on the likelihood of the label under each
+    class, [B, C], and on what the network said of these images, [B, C]; what it has not said yet is even.
+
+    With the network's present answer for the prior, the gradient of cross-entropy with this target is that of forward
+    correction (Patrini et al. 2017), and training is expectation-maximisation (Bekker and Goldberger 2016).
     """
-    answer = logits.softmax(1).clamp(_SURE, 1.0 - _SURE)
-    now = answer.detach() / answer.detach().sum(1, keepdim=True)
-    target = memory.keeps * remembered.to(now) + (1.0 - memory.keeps) * now
-    agreement = (target * answer).sum(1).clamp_max(1.0 - _SURE)
-    return memory.strength * (1.0 - agreement).log(), target
+    unsaid = (1.0 - remembered.sum(1, keepdim=True)).clamp_min(0.0) / remembered.shape[1]
+    both = (remembered + unsaid) * likelihood
+    return both / both.sum(1, keepdim=True).clamp_min(torch.finfo(both.dtype).tiny)
+
+
+def held_apart(mixed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The transition [C, C] mixed with the identity, column by column, so far that a class has its own label at least
+    OWN_LABEL times as often as any other."""
+    own = np.diag(mixed)
+    most = (mixed * (1 - np.eye(len(mixed)))).max(axis=0)
+    lacking = np.maximum(0.0, OWN_LABEL * most - own)
+    believed = lacking / (1.0 + lacking)
+    return np.asarray((1.0 - believed) * mixed + believed * np.eye(len(mixed)))
 
 
 def smallest(losses: Tensor, share: float) -> Tensor:
@@ -86,11 +124,11 @@ ROWS = (
         against=("symmetric",),
     ),
     Remedy(
-        name="early-learning-gentle",
-        summary="the same with a longer memory and a weaker hold, for classes that are confused in pairs",
-        reference="Liu et al. 2020, Early-learning regularization; lambda 1, beta 0.9: CIFAR-10, asymmetric noise",
+        name="posterior",
+        summary="the target is the true class as label, noise and earlier answers together make it probable",
+        reference="Bekker and Goldberger 2016, Training deep neural networks based on unreliable labels; beta 0.9",
         smoothing=0.0,
-        memory=Memory(keeps=0.9, strength=1.0),
+        memory=Memory(keeps=0.9),
         against=("class-dependent",),
     ),
     Remedy(
@@ -104,13 +142,15 @@ ROWS = (
 REMEDIES: Table[Remedy] = Table.rows("remedy", ROWS)
 
 
-def remedy_for(noise: LabelNoise | None) -> tuple[str, str]:
-    """The remedy that an estimate calls for, and why."""
+def remedy_for(noise: LabelNoise | None, suspects: str) -> tuple[str, str]:
+    """The remedy that an estimate calls for where `suspects` is what is done with doubtful images, and why."""
     if noise is None:
         return "none", "labels are believed until --noisy yes has estimated how many are wrong"
     if noise.rate.value is None or noise.rate.value < LITTLE:
         return "none", f"{in_words(noise)}; below {LITTLE:.0%} label smoothing is enough"
     fitting = next(row for row in ROWS if noise.kind in row.against)
+    if fitting.corrects and suspects != "keep":
+        return "none", f"{in_words(noise)}; suspects = {suspects} acts on that doubt already"
     return fitting.name, f"{in_words(noise)}; {fitting.reference.partition(';')[0]}"
 
 
@@ -144,7 +184,8 @@ def refuse_idle_doubts(recipe: Recipe, task: Task, *, probe: bool, folds: int) -
 def _faults(recipe: Recipe, task: Task, probe: bool, folds: int) -> Iterator[tuple[bool, str, str, str]]:
     doubted, suspects, rate = recipe.noisy == "yes", recipe.suspects, recipe.noise_rate
     believed = recipe.remedy in ("auto", "none")
-    by_rate = not believed and REMEDIES[recipe.remedy].kept is not None  # an unknown name is an error here
+    row = REMEDIES["none" if believed else recipe.remedy]  # an unknown name is an error here
+    by_rate = row.corrects or row.kept is not None
     yield (
         task == "multi" and (doubted or not believed),
         "wrong labels are looked for, and trained against, where images have one label; these have several",
@@ -180,4 +221,16 @@ def _faults(recipe: Recipe, task: Task, probe: bool, folds: int) -> Iterator[tup
         "--noise-rate would have no effect: the remedy does not go by it",
         f"noise rate = {rate}, remedy = {recipe.remedy}",
         "drop it, or use --remedy small-loss",
+    )
+    yield (
+        suspects != "keep" and row.corrects,
+        f"{row.name} weighs every label by the estimate already: --suspects {suspects} would count one doubt twice",
+        f"suspects = {suspects}, remedy = {row.name}",
+        "use --suspects keep, or another --remedy",
+    )
+    yield (
+        rate != "auto" and row.corrects and doubted,
+        "--noise-rate would have no effect: --noisy yes finds out how often each class is called another",
+        f"noise rate = {rate}, remedy = {recipe.remedy}, noisy = yes",
+        "drop it, or drop --noisy for noise at this rate that spreads over all classes",
     )
