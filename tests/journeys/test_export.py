@@ -27,7 +27,7 @@ def test_a_bundle_goes_out_in_two_forms_and_predicts(tmp_path: Path) -> None:
             json.loads(fieldmark("predict", each, "data/images/0.png", "--json", cwd=tmp_path).stdout)
             for each in (bundle, exported)
         ]
-        assert answers[0]["labels"] == answers[1]["labels"]
+        assert answers[0]["predictions"][0]["labels"] == answers[1]["predictions"][0]["labels"]
     told = fieldmark("predict", exported, "data/images/0.png", "--runner", "onnxruntime", cwd=tmp_path)
     assert "the float32 graph answers, not its openvino form" in told.stderr
 

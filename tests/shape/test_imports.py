@@ -25,6 +25,7 @@ PUBLIC_NAMES = [
     "combine",
     "demonstrate",
     "evaluate",
+    "export",
     "load",
     "read",
     "train",

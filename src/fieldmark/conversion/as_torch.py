@@ -6,8 +6,8 @@ import importlib
 from pathlib import Path
 
 import onnx
+import onnxslim
 import torch
-from onnx import GraphProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from fieldmark.bundle.schema import Manifest
@@ -18,9 +18,8 @@ def as_torch(graph: Path) -> nn.Module:
     operator that has no counterpart."""
     # First the module that declares the operators that torchvision asks for, which the converter imports.
     importlib.import_module("fieldmark.encoders.zoo")
-    model = onnx.load(graph)
-    _constants_first(model.graph)
-    module: nn.Module = importlib.import_module("onnx2torch").convert(model)
+    # Slim, though it was exported so: bundles of before were not, nor are combinations.
+    module: nn.Module = importlib.import_module("onnx2torch").convert(onnxslim.slim(onnx.load(graph)))
     return module.eval()
 
 
@@ -28,11 +27,3 @@ def example(manifest: Manifest, images: int) -> Tensor:
     """uint8 [images, S, S, 3], no two alike."""
     side = manifest.geometry.size_px
     return torch.arange(images * side * side * 3).remainder(251).to(torch.uint8).reshape(images, side, side, 3)
-
-
-def _constants_first(graph: GraphProto) -> None:
-    """Constant nodes become initializers: some operators are converted only where they can see such an input."""
-    for node in [each for each in graph.node if each.op_type == "Constant"]:
-        value = helper.get_node_attr_value(node, "value")
-        graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), node.output[0]))
-        graph.node.remove(node)

@@ -20,8 +20,9 @@ CALIBRATION, HELD_BACK = 256, 256  # images; Jacob et al. and onnxruntime's guid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """`calibration` and `held_back` pixels uint8 [N, S, S, 3] of training images; `fitting` the validation images, by
-    which a decision is fitted anew; `proving` those that prove, called `named`."""
+    """Pixels uint8 [N, S, S, 3] of training images, `calibration`, and of validation images, `held_back` (training
+    images, too, where there are none); `fitting` the validation images, by which a decision is fitted anew; `proving`
+    those that prove, called `named`."""
 
     calibration: Pixels
     held_back: Pixels
@@ -47,37 +48,43 @@ def divide(data: Dataset, manifest: Manifest) -> Division:
         ((parted.part(each), f"the {each} images") for each in ("test", "validation") if (part == each).any()),
         (parted, "the training images, for want of others"),
     )
-    # Those held back are taken from the same images: what sets ranges must not judge them.
-    drawn = _evenly(parted.part("train"), CALIBRATION + HELD_BACK)
-    calibration, held_back = (_pixels(parted.part("train"), rows, manifest) for rows in (drawn[::2], drawn[1::2]))
+    train, fitting = parted.part("train"), parted.part("validation")
+    drawn = _evenly(train, CALIBRATION + HELD_BACK)
+    # What sets ranges must not judge them; and of images that it learnt from, a network is surer than of others.
+    calibration = _pixels(train, drawn[:CALIBRATION] if len(fitting) else drawn[::2], manifest)
+    held_back = (
+        _pixels(fitting, _evenly(fitting, HELD_BACK), manifest)
+        if len(fitting)
+        else _pixels(train, drawn[1::2], manifest)
+    )
     return Division(
         calibration=calibration,
         held_back=held_back,
-        fitting=parted.part("validation"),
+        fitting=fitting,
         proving=proving,
         named=named,
         notes=notes,
     )
 
 
-def _evenly(train: Dataset, most: int) -> NDArray[np.int64]:
+def _evenly(data: Dataset, most: int) -> NDArray[np.int64]:
     """Up to `most` rows, in an order in which the classes take turns."""
-    first = train.targets if train.task == "single" else (train.targets == 1).argmax(axis=1)
-    order = np.random.default_rng(0).permutation(len(train))
-    turn = np.empty(len(train), dtype=np.int64)
+    first = data.targets if data.task == "single" else (data.targets == 1).argmax(axis=1)
+    order = np.random.default_rng(0).permutation(len(data))
+    turn = np.empty(len(data), dtype=np.int64)
     for label in np.unique(first):
         own = order[first[order] == label]
         turn[own] = np.arange(len(own))
     return order[np.lexsort((first[order], turn[order]))][:most]
 
 
-def _pixels(train: Dataset, rows: NDArray[np.int64], manifest: Manifest) -> Pixels:
-    loaded = load_many((train.path(int(row)) for row in rows), manifest.geometry)
+def _pixels(data: Dataset, rows: NDArray[np.int64], manifest: Manifest) -> Pixels:
+    loaded = load_many((data.path(int(row)) for row in rows), manifest.geometry)
     seen = [pixels for pixels in loaded if not isinstance(pixels, Unreadable)]
     if not seen:
         raise DataError(
             "there are too few training images to set the ranges of numbers by",
-            where=str(train.root),
+            where=str(data.root),
             do="give the images that the bundle was trained on",
         )
     return np.stack(seen)

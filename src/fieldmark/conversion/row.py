@@ -20,8 +20,8 @@ Precision = Literal["float32", "float16", "int8"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a form is made of: the float32 `graph`, and pixels uint8 [N, S, S, 3] of training images, through the
-    geometry that serves: `calibration` to set ranges by, `held_back` to see how well that went."""
+    """What a form is made of: the float32 `graph`, and pixels uint8 [N, S, S, 3] through the geometry that
+    serves: `calibration` to set ranges by, `held_back`, of other images, to see how well that went."""
 
     manifest: Manifest
     graph: Path

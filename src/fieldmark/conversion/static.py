@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxslim
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -39,7 +40,7 @@ def quantise(source: Source, out: Path) -> tuple[str, ...]:
     judge = Judge.by(open_graph(source.graph), source.manifest, source.held_back)
     with tempfile.TemporaryDirectory() as made:
         prepared = Path(made) / "prepared.onnx"
-        quant_pre_process(source.graph, prepared, skip_symbolic_shape=True)
+        quant_pre_process(onnxslim.slim(onnx.load(source.graph)), prepared, skip_symbolic_shape=True)
         parts = parts_of(onnx.load(prepared).graph)
         attempt = partial(_quantise, prepared, out, parts, source.calibration)
         tried: dict[float, tuple[str, ...]] = {}
@@ -55,7 +56,7 @@ def quantise(source: Source, out: Path) -> tuple[str, ...]:
     stay = f"; in float32 stay {', '.join(kept)}" if kept else ""
     return (
         f"{products - len(kept)} of {products} products with weights in int8{stay}",
-        f"{agreement:.1%} of {len(source.held_back)} training images that set no range are answered as in float32",
+        f"{agreement:.1%} of {len(source.held_back)} images that set no range are answered as in float32",
     )
 
 

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import onnx
+import onnxslim
 import torch
 from torch import nn
 
@@ -49,7 +50,9 @@ def _trace(network: nn.Module, example: torch.Tensor, path: Path) -> None:
 
 
 def _tidied(encoded: bytes, embedding_size: int, n_classes: int) -> bytes:
-    model = onnx.load_model_from_string(encoded)
+    # What depends on the size of the picture alone is computed once and for all: tracing writes it down as work for
+    # every run (padding as TensorFlow's: a fifth of EfficientNet-Lite0's time).
+    model = onnxslim.slim(onnx.load_model_from_string(encoded))
     model.producer_name, model.producer_version = "fieldmark", ""  # versions stand in fieldmark.json
     for node in model.graph.node:
         node.doc_string = ""
