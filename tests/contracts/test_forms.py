@@ -15,6 +15,7 @@ from fieldmark.bundle.layout import GRAPH
 from fieldmark.bundle.reading import open_bundle
 from fieldmark.bundle.schema import Decision, Proof, Variant
 from fieldmark.bundle.writing import seal, staged
+from fieldmark.combining.run import combine
 from fieldmark.conversion import onnx as onnx_form
 from fieldmark.conversion.exported import Exported
 from fieldmark.conversion.proving import why_not
@@ -193,6 +194,8 @@ def test_an_unknown_form_and_an_export_of_an_export_are_refused(tmp_path: Path) 
         export(bundle, data, to=["onxx"])
     with pytest.raises(UsageError, match="is an export itself"):
         export(with_variant(tmp_path / "v.fieldmark"), data, to=["onnx"])
+    with pytest.raises(UsageError, match="is an export"):
+        combine([bundle, tmp_path / "v.fieldmark"], data, kind="ensemble", out=tmp_path / "both")
 
 
 def test_a_missing_package_is_named_with_what_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

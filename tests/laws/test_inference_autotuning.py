@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from fieldmark.inference.autotuning import ENOUGH_IMAGES, choose, fastest_first,
 from fieldmark.inference.classifier import load
 from fieldmark.inference.execution import Execution, candidates, for_many, for_one
 from fieldmark.inference.remembering import Circumstances, Measured, recall, remember
+from fieldmark.inference.runners import DEFAULT_RUNNER, installed
 from makers_bundle import pictures, write_bundle
 
 CORES, SIZES = st.integers(1, 256), st.integers(8, 4096)
@@ -54,7 +56,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @given(CORES, SIZES)
 def test_what_is_worth_measuring_is_little_distinct_and_bounded(cores, size_px):
-    found = candidates(cores, size_px)
+    found = candidates(cores, size_px, DEFAULT_RUNNER)
     assert found[0] == for_many(cores, size_px) and for_one(cores, size_px) in found
     assert len(set(found)) == len(found) <= 4
     for execution in found:
@@ -69,7 +71,11 @@ def test_two_cores_hold_eight_pictures_of_224_px():
 
 @pytest.mark.parametrize(
     "execution",
-    [*candidates(1, 16), *candidates(4, 224), Execution(runner="onnxruntime", threads=3, workers=5, batch=7)],
+    [
+        *candidates(1, 16, DEFAULT_RUNNER),
+        *candidates(4, 224, DEFAULT_RUNNER),
+        Execution(runner="onnxruntime", threads=3, workers=5, batch=7),
+    ],
 )
 def test_no_execution_changes_an_answer_or_the_order(execution, bundle, photos, tmp_path):
     sources = [*photos, tmp_path / "missing.jpg", *photos[::-1]]
@@ -110,7 +116,9 @@ def test_enough_images_are_measured_once_and_remembered(bundle, photos, cache):
     many = list(itertools.islice(itertools.cycle(photos), ENOUGH_IMAGES))
     first = choose(bundle, many)
     assert first.how == "measured" and not first.unkept and first.execution == first.between[0].execution
-    assert {each.execution for each in first.between} == set(candidates(available_cores(), 16))
+    assert {each.execution for each in first.between} == {
+        each for name in installed() for each in candidates(available_cores(), 16, name)
+    }
     assert len(list(cache.rglob("*.json"))) == 1
     for images in (many, []):
         again = choose(bundle, images)
@@ -132,12 +140,12 @@ def test_images_that_cannot_be_read_are_nothing_to_measure_on(bundle, tmp_path):
 def test_what_is_asked_for_is_taken(bundle, photos):
     choice = choose(bundle, photos * 100, threads=3)
     assert choice.how == "asked" and choice.execution == for_many(3, 16) and "as asked" in str(choice)
-    assert choose(bundle, photos, runner="onnxruntime").how == "usual"
+    assert choose(replace(bundle, runner="onnxruntime"), photos).how == "usual"
 
 
 def test_a_runner_that_is_not_there_is_helped(bundle):
     with pytest.raises(UnknownName, match="onnxruntim"):
-        choose(bundle, [], runner="onnxruntim")
+        choose(replace(bundle, runner="onnxruntim"), [])
 
 
 def test_where_nothing_can_be_kept_it_is_said(bundle, photos, cache):
@@ -147,7 +155,7 @@ def test_where_nothing_can_be_kept_it_is_said(bundle, photos, cache):
 
 
 def test_each_candidate_is_measured_on_its_own_threads(bundle, photos, monkeypatch):
-    asked = candidates(2, 16)
+    asked = candidates(2, 16, DEFAULT_RUNNER)
     opened = []
     real = autotuning.ready
 

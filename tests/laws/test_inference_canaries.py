@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,6 @@ import pytest
 from PIL import Image
 
 from fieldmark.bundle.layout import CANARIES, GRAPH
-from fieldmark.bundle.reading import Bundle
 from fieldmark.bundle.schema import Canary, Decision
 from fieldmark.data.decoding import decode
 from fieldmark.data.geometry import Geometry, scale_to_px
@@ -32,7 +32,7 @@ def but_for(classifier: Classifier, **changes: object) -> Classifier:
     """The same classifier whose manifest says something else."""
     manifest = msgspec.structs.replace(classifier.bundle.manifest, **changes)
     return Classifier(
-        bundle=Bundle(path=classifier.bundle.path, manifest=manifest),
+        bundle=replace(classifier.bundle, manifest=manifest),
         runner=classifier.runner,
         execution=classifier.execution,
     )

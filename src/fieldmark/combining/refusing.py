@@ -29,6 +29,11 @@ def refuse_what_does_not_fit(
             where=f"within = {100 * within:g}",
             do="drop it, or use --as cascade",
         )
+    for member, path in zip(members, paths):
+        if variant := member.bundle.manifest.variant:
+            raise UsageError(
+                f"one of them is an export ({variant.format})", where=path, do="give the bundle that it was made from"
+            )
     if len({sha256_of(member.bundle.graph) for member in members}) < len(members):
         raise UsageError("the same graph was given twice", where=", ".join(paths), do="give each bundle once")
     for member, path in zip(members[1:], paths[1:]):

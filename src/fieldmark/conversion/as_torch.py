@@ -6,20 +6,21 @@ import importlib
 from pathlib import Path
 
 import onnx
-import onnxslim
 import torch
 from torch import Tensor, nn
 
 from fieldmark.bundle.schema import Manifest
+from fieldmark.exporters.folding import fold
 
 
-def as_torch(graph: Path) -> nn.Module:
+def as_torch(graph: Path, manifest: Manifest) -> nn.Module:
     """uint8 [N, S, S, 3] -> (embedding, logits), in evaluation mode. NotImplementedError for a graph with an
     operator that has no counterpart."""
     # First the module that declares the operators that torchvision asks for, which the converter imports.
     importlib.import_module("fieldmark.encoders.zoo")
-    # Slim, though it was exported so: bundles of before were not, nor are combinations.
-    module: nn.Module = importlib.import_module("onnx2torch").convert(onnxslim.slim(onnx.load(graph)))
+    # Once more, though it was exported so: bundles of before were not, nor are combinations.
+    folded = fold(onnx.load(graph), manifest.geometry.size_px)
+    module: nn.Module = importlib.import_module("onnx2torch").convert(folded)
     return module.eval()
 
 

@@ -17,7 +17,7 @@ def _write(source: Source, folder: Path) -> Written:
 
     pixels = example(source.manifest, 1)
     traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-        as_torch(source.graph), pixels.float()
+        as_torch(source.graph, source.manifest), pixels.float()
     )
     model = coremltools.convert(
         traced,

@@ -23,7 +23,7 @@ def _write(source: Source, folder: Path) -> Written:
 
     from fieldmark.conversion.as_torch import as_torch, example
 
-    program = torch.export.export(as_torch(source.graph), (example(source.manifest, 1),))
+    program = torch.export.export(as_torch(source.graph, source.manifest), (example(source.manifest, 1),))
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
     (folder / FILE).write_bytes(lowered.buffer)
     return Written(files=(FILE,), notes=("it takes one image at a time: uint8 [1, S, S, 3]",))

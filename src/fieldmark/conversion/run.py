@@ -38,10 +38,14 @@ BATCH = 32
 
 
 class Broken(ParityError):
-    """A bound that a form does not keep, with the proof that says so."""
+    """A bound that a form does not keep, with the proof that says so; None where there is not even a file."""
 
-    def __init__(self, why: str, proof: Proof) -> None:
-        super().__init__(why, where=proof.images, do="take another form; or train longer: unsure answers flip first")
+    def __init__(self, why: str, proof: Proof | None) -> None:
+        super().__init__(
+            why,
+            where=proof.images if proof else "the converter",
+            do="take another form; or train longer: unsure answers flip first",
+        )
         self.proof = proof
 
 
@@ -115,15 +119,11 @@ def _export(name: str, form: Form, reference: _Reference, place: Path, progress:
     try:
         with staged(out) as folder:
             _copy(bundle, folder)
-            with quiet():
-                written = form.write(_source(bundle, reference.division), folder)
+            written = _written(form, bundle, reference.division, folder)
             progress(f"writing {name}", 1, 1)
             done = _proven(name, form, written, folder, reference, progress)
     except Broken as broken:
         return Exported(form=name, bundle=None, why=broken.what, proof=broken.proof, cost=None, notes=())
-    except (NotImplementedError, RuntimeError) as error:  # the converters' own words for what they cannot do
-        why = f"it cannot be converted: {str(error).strip().partition(chr(10))[0]}"
-        return Exported(form=name, bundle=None, why=why, proof=None, cost=None, notes=())
     return msgspec.structs.replace(done, bundle=str(out))
 
 
@@ -133,19 +133,24 @@ def _copy(bundle: Bundle, folder: Path) -> None:
         shutil.copyfile(bundle.path / file, folder / file)
 
 
-def _source(bundle: Bundle, division: Division) -> Source:
-    return Source(
+def _written(form: Form, bundle: Bundle, division: Division, folder: Path) -> Written:
+    source = Source(
         manifest=bundle.manifest,
         graph=bundle.graph,
         calibration=division.calibration,
         held_back=division.held_back,
     )
+    try:
+        with quiet():
+            return form.write(source, folder)
+    except (NotImplementedError, RuntimeError) as error:  # the converters' own words for what they cannot do
+        raise Broken(f"it cannot be converted: {str(error).strip().splitlines()[0]}", None) from error
 
 
 def _proven(
     name: str, form: Form, written: Written, folder: Path, reference: _Reference, progress: Progress
 ) -> Exported:
-    """Seals `folder` with what was proven; ParityError where it was not."""
+    """Seals `folder` with what was proven; Broken where it was not."""
     bundle = reference.classifier.bundle
     variant = Variant(
         format=name,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxslim
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -18,6 +17,7 @@ from fieldmark.conversion.quantising import ENOUGH, Judge, Parts, batches, parts
 from fieldmark.conversion.row import Source
 from fieldmark.cores import instruction_set
 from fieldmark.data.picture import Pixels
+from fieldmark.exporters.folding import fold
 from fieldmark.inference.runner import Runner, open_graph
 
 STRETCHES = 12  # of products one after the other: each border of int8 and float costs time
@@ -40,7 +40,8 @@ def quantise(source: Source, out: Path) -> tuple[str, ...]:
     judge = Judge.by(open_graph(source.graph), source.manifest, source.held_back)
     with tempfile.TemporaryDirectory() as made:
         prepared = Path(made) / "prepared.onnx"
-        quant_pre_process(onnxslim.slim(onnx.load(source.graph)), prepared, skip_symbolic_shape=True)
+        folded = fold(onnx.load(source.graph), source.manifest.geometry.size_px)
+        quant_pre_process(folded, prepared, skip_symbolic_shape=True)
         parts = parts_of(onnx.load(prepared).graph)
         attempt = partial(_quantise, prepared, out, parts, source.calibration)
         tried: dict[float, tuple[str, ...]] = {}

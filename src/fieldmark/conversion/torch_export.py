@@ -21,7 +21,7 @@ def _write(source: Source, folder: Path) -> Written:
 
     images = torch.export.Dim("N", min=1, max=MOST_IN_A_BATCH)
     program = torch.export.export(
-        as_torch(source.graph), (example(source.manifest, 2),), dynamic_shapes=({0: images},)
+        as_torch(source.graph, source.manifest), (example(source.manifest, 2),), dynamic_shapes=({0: images},)
     )
     torch.export.save(program, folder / FILE)
     return Written(

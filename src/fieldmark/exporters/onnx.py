@@ -6,10 +6,10 @@ import warnings
 from pathlib import Path
 
 import onnx
-import onnxslim
 import torch
 from torch import nn
 
+from fieldmark.exporters.folding import fold
 from fieldmark.exporters.frozen import frozen_copy
 
 OPSET = 17  # read by onnxruntime since 1.12, and by OpenVINO, TensorRT and Core ML converters
@@ -26,7 +26,7 @@ def export(network: nn.Module, size_px: int, path: Path) -> None:
     with torch.inference_mode():
         embedding, logits = frozen(example)
     _trace(frozen, example, path)
-    path.write_bytes(_tidied(path.read_bytes(), embedding.shape[1], logits.shape[1]))
+    path.write_bytes(_tidied(path.read_bytes(), size_px, embedding.shape[1], logits.shape[1]))
 
 
 def _trace(network: nn.Module, example: torch.Tensor, path: Path) -> None:
@@ -49,10 +49,8 @@ def _trace(network: nn.Module, example: torch.Tensor, path: Path) -> None:
         )
 
 
-def _tidied(encoded: bytes, embedding_size: int, n_classes: int) -> bytes:
-    # What depends on the size of the picture alone is computed once and for all: tracing writes it down as work for
-    # every run (padding as TensorFlow's: a fifth of EfficientNet-Lite0's time).
-    model = onnxslim.slim(onnx.load_model_from_string(encoded))
+def _tidied(encoded: bytes, size_px: int, embedding_size: int, n_classes: int) -> bytes:
+    model = fold(onnx.load_model_from_string(encoded), size_px)
     model.producer_name, model.producer_version = "fieldmark", ""  # versions stand in fieldmark.json
     for node in model.graph.node:
         node.doc_string = ""

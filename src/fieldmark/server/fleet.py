@@ -70,6 +70,9 @@ class Fleet:
             raise next(each for each in started if isinstance(each, BaseException))
         times = {key: BatchTimes(seconds) for key, seconds in workers[0].seconds.items()}
         generation = Generation(folder=folder, served=made, load=load, times=times, workers=[])
+        for key, served in made.items():
+            for note in served.notes:
+                self._told("model", name=key, note=note)
         old, self.dispatch.current = self.current, generation
         for worker in workers:
             self._employ(worker, generation)

@@ -30,11 +30,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A model that answers: where it came from, what it says of itself, and the sha256 of its graph."""
+    """A model that answers: where it came from, what it says of itself, the sha256 of the graph that answers, and
+    `notes` where that is not the one that a person may expect."""
 
     source: Source
     manifest: Manifest
     digest: str
+    notes: tuple[str, ...] = ()
 
 
 def sources(words: Sequence[str]) -> tuple[Source, ...]:

@@ -13,6 +13,7 @@ from fieldmark.bundle.checksums import read_sums, sha256_of, write_sums
 from fieldmark.bundle.layout import GRAPH, MANIFEST
 from fieldmark.bundle.reading import open_bundle
 from fieldmark.errors import BundleError
+from fieldmark.inference.variants import on_this_machine
 from fieldmark.server.models import Served, Source
 
 
@@ -21,7 +22,7 @@ def snapshot(source: Source, folder: Path) -> Served:
 
     Raises BundleError where the bundle is damaged, or changed while it was copied; OSError from a full disk.
     """
-    bundle = open_bundle(source.path)
+    bundle = on_this_machine(open_bundle(source.path))
     sums = read_sums(source.path)
     folder.mkdir(parents=True)
     canaries = (canary.file for canary in bundle.manifest.canaries)
@@ -33,4 +34,5 @@ def snapshot(source: Source, folder: Path) -> Served:
         if sha256_of(copy) != sums[name]:
             raise BundleError(f"{name} changed while it was copied", where=str(source.path), do="try again")
     write_sums(folder)
-    return Served(source=source, manifest=bundle.manifest, digest=sums[GRAPH])
+    answering = bundle.graph.relative_to(bundle.path).as_posix()
+    return Served(source=source, manifest=bundle.manifest, digest=sums[answering], notes=bundle.notes)
