@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from fieldmark.errors import BundleError
 from fieldmark.inference.runner import open_graph
 from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS
-from makers_bundle import graph, pictures
+from makers_bundle import SIZE_PX, graph, pictures
 
 every_runner = pytest.mark.parametrize("name", list(RUNNERS))
 PIXELS = pictures(64)
@@ -56,3 +58,29 @@ def test_it_tells_its_version(name: str) -> None:
 
 def test_the_default_is_a_row() -> None:
     assert DEFAULT_RUNNER in RUNNERS
+
+
+@every_runner
+def test_a_signal_after_threads_used_it_does_no_harm(name: str, file: Path) -> None:
+    """OpenVINO's own stack for signals went with its last user, wherever that was."""
+    program = (
+        "import os, signal, sys, threading\n"
+        "import numpy as np\n"
+        "from pathlib import Path\n"
+        "from fieldmark.inference.runners import RUNNERS\n"
+        f"open_it, file = RUNNERS[{name!r}].open, Path({str(file)!r})\n"
+        "runner = open_it(file, 1, 2)\n"
+        f"pixels = np.zeros((1, {SIZE_PX}, {SIZE_PX}, 3), np.uint8)\n"
+        "kept = [runner]\n"
+        "del runner\n"
+        "def last():\n"
+        "    kept[0].run(pixels)\n"
+        "    kept.clear()\n"
+        "thread = threading.Thread(target=last)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('heard'))\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from fieldmark.conversion.row import Form, Source, Written, by_runner
+from fieldmark.inference.openvino import openvino_core
 
 
 def write_openvino(source: Source, folder: Path, *, name: str, compress: bool) -> Written:
     """Weights in float16 with `compress`; they are computed with in float32 either way."""
     import openvino
 
-    openvino.save_model(openvino.Core().read_model(source.graph), folder / f"{name}.xml", compress_to_fp16=compress)
+    openvino.save_model(openvino_core().read_model(source.graph), folder / f"{name}.xml", compress_to_fp16=compress)
     return Written(files=(f"{name}.xml", f"{name}.bin"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fieldmark.conversion.row import Form, Source, Written, by_runner
 from fieldmark.data.picture import Pixels
-from fieldmark.inference.openvino import runner_of
+from fieldmark.inference.openvino import openvino_core, runner_of
 from fieldmark.inference.runner import open_graph
 
 NAME = "model.int8"
@@ -31,7 +31,7 @@ def _write(source: Source, folder: Path) -> Written:
         return judge.agreement(runner_of(compiled, folder / f"{NAME}.xml"))
 
     quantised = nncf.quantize_with_accuracy_control(
-        openvino.Core().read_model(source.graph),
+        openvino_core().read_model(source.graph),
         calibration_dataset=nncf.Dataset([np.array(one) for one in batches(source.calibration)]),
         validation_dataset=nncf.Dataset([np.array(source.held_back)]),
         validation_fn=agreement,

@@ -7,6 +7,7 @@ spread; what was proven of a bundle was proven in float32, so it is told to stay
 from __future__ import annotations
 
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def open_openvino(path: Path, threads: int, workers: int) -> Runner:
 
     Raises BundleError for a graph that OpenVINO refuses, MissingExtra where it is not installed.
     """
-    openvino = _imported()
+    core = openvino_core()
     cores = min(threads * workers, available_cores())
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
@@ -35,7 +36,6 @@ def open_openvino(path: Path, threads: int, workers: int) -> Runner:
         "ENABLE_CPU_PINNING": False,  # other processes may be pinned to the same cores, and these would wait for them
     }
     try:
-        core = openvino.Core()
         # From bytes, so that a graph cannot make the runtime open other files.
         weights = path.with_suffix(".bin")
         graph = core.read_model(path.read_bytes(), weights.read_bytes() if path.suffix == ".xml" else b"")
@@ -72,11 +72,14 @@ def _ports(nodes: Any) -> dict[str, tuple[str, list[object]]]:
     }
 
 
-def _imported() -> Any:
+@cache
+def openvino_core() -> Any:
+    """The one of this process, never given back: with it OpenVINO (2026.4) frees the stack that signals are handled
+    on, and the thread that was given this stack crashes at the next signal. MissingExtra without OpenVINO."""
     try:
         import openvino
     except ModuleNotFoundError as error:
         raise MissingExtra(
             "OpenVINO is not installed", where="--runner openvino", do="pip install 'fieldmark[openvino]'"
         ) from error
-    return openvino
+    return openvino.Core()
