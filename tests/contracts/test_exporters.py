@@ -87,6 +87,22 @@ def test_the_batch_is_free(make: Any, path: Path) -> None:
         assert embedding.shape == (n, runner.embedding_size) and logits.shape == (n, runner.n_classes)
 
 
+def test_what_the_size_alone_decides_is_no_work_for_every_run(path: Path) -> None:
+    export(Padded(), SIZE_PX, path)
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert "Pad" in kinds and not kinds & {"Shape", "Gather", "Concat", "Unsqueeze", "Slice", "Constant"}
+
+
+@pytest.mark.parametrize("size_px", [16, 20])  # tracing itself rounds the quotients of odd sizes otherwise
+def test_folding_changes_no_answer(size_px: int, path: Path) -> None:
+    """A library's folding rounded the negative quotients of even sizes otherwise."""
+    network, pixels = Padded().eval(), pictures(8, size_px)
+    export(network, size_px, path)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(pixels))[1].numpy()
+    assert np.abs(open_graph(path).run(pixels)[1] - expected).max() < 1e-4
+
+
 def test_the_network_stays_as_it_was(path: Path) -> None:
     network = TinyNetwork().double().train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

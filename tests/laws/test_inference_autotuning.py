@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fieldmark.bundle.reading import Bundle, open_bundle
-from fieldmark.cores import available_cores, processor_model
+from fieldmark.cores import available_cores, instruction_set, processor_model
 from fieldmark.errors import UnknownName
 from fieldmark.inference import autotuning, remembering
 from fieldmark.inference.autotuning import ENOUGH_IMAGES, choose, fastest_first, measure, steady_rate
 from fieldmark.inference.classifier import load
 from fieldmark.inference.execution import Execution, candidates, for_many, for_one
 from fieldmark.inference.remembering import Circumstances, Measured, recall, remember
-from fieldmark.inference.runners import DEFAULT_RUNNER, installed
+from fieldmark.inference.runners import DEFAULT_RUNNER
 from makers_bundle import pictures, write_bundle
 
 CORES, SIZES = st.integers(1, 256), st.integers(8, 4096)
@@ -116,9 +116,7 @@ def test_enough_images_are_measured_once_and_remembered(bundle, photos, cache):
     many = list(itertools.islice(itertools.cycle(photos), ENOUGH_IMAGES))
     first = choose(bundle, many)
     assert first.how == "measured" and not first.unkept and first.execution == first.between[0].execution
-    assert {each.execution for each in first.between} == {
-        each for name in installed() for each in candidates(available_cores(), 16, name)
-    }
+    assert {each.execution for each in first.between} == set(candidates(available_cores(), 16, DEFAULT_RUNNER))
     assert len(list(cache.rglob("*.json"))) == 1
     for images in (many, []):
         again = choose(bundle, images)
@@ -214,3 +212,21 @@ def test_the_processor_is_named(tmp_path):
     )
     assert processor_model(cpuinfo=tmp_path / "cpuinfo") == "AMD EPYC 9V74"
     assert processor_model(cpuinfo=tmp_path / "none") != ""
+
+
+@pytest.mark.parametrize(
+    ("machine", "cpuinfo", "told"),
+    [
+        ("x86_64", "flags\t: fpu avx2 avx512f avx512_vnni\n", "x86-64 with VNNI"),
+        ("AMD64", "flags\t: fpu avx2 avx_vnni\n", "x86-64 with VNNI"),
+        ("x86_64", "flags\t: fpu avx2\n", "x86-64 without VNNI"),
+        ("x86_64", "", "x86-64 without VNNI"),
+        ("aarch64", "Features\t: fp asimd asimddp\n", "ARM64 with dot products"),
+        ("aarch64", "Features\t: fp asimd\n", "ARM64 without dot products"),
+        ("riscv64", "", "riscv64"),
+    ],
+)
+def test_how_it_multiplies_integers_is_told(machine, cpuinfo, told, tmp_path, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert instruction_set(cpuinfo=tmp_path / "cpuinfo") == told

@@ -20,7 +20,7 @@ from fieldmark.data.picture import Unreadable
 from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.execution import Execution, candidates, for_many
 from fieldmark.inference.remembering import Circumstances, Measured, recall, remember
-from fieldmark.inference.runners import RUNNERS, installed
+from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS
 
 ENOUGH_IMAGES = 500  # fewer do not win back what measuring takes
 SLICE_S = 0.3  # for each candidate, after what warms it up
@@ -56,24 +56,23 @@ def choose(bundle: Bundle, first: Sequence[Path], *, threads: int | None = None)
     least ENOUGH_IMAGES, the candidates are measured on a few of them and the fastest is taken and remembered; else
     the usual one. UnknownName where the table has no runner such as the bundle's.
     """
-    versions = {bundle.runner: RUNNERS[bundle.runner].version()} if bundle.runner else installed()
+    runner = bundle.runner or DEFAULT_RUNNER
     size_px = bundle.manifest.geometry.size_px
-    usual = for_many(threads or available_cores(), size_px, bundle.runner)
+    usual = for_many(threads or available_cores(), size_px, runner)
     if threads is not None:
         return Choice(execution=usual, how="asked")
     here = Circumstances(
         graph=read_sums(bundle.path)[bundle.graph.relative_to(bundle.path).as_posix()],
         processor=processor_model(),
         cores=available_cores(),
-        runners=versions,
+        runners={runner: RUNNERS[runner].version()},
     )
     if known := recall(here):
         return Choice(execution=known[0].execution, how="remembered", between=known)
     sample = _readable(first, bundle.manifest.geometry) if len(first) >= ENOUGH_IMAGES else []
     if not sample:
         return Choice(execution=usual, how="usual")
-    found = [each for name in versions for each in candidates(here.cores, size_px, name)]
-    ranked = fastest_first(measure(bundle, found, sample))
+    ranked = fastest_first(measure(bundle, candidates(here.cores, size_px, runner), sample))
     return Choice(execution=ranked[0].execution, how="measured", between=ranked, unkept=remember(here, ranked))
 
 
