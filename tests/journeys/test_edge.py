@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from fieldmark.bundle.schema import Decision
+from fieldmark.conversion.run import export
 from fieldmark.data.geometry import Geometry
 from fieldmark.inference.classifier import load
 from makers_bundle import SIZE_PX, pictures, write_bundle, write_bundle_with_canaries
+from makers_combining import labelled, pair
 
 SCRIPT = Path(__file__).parents[2] / "edge" / "predict.py"
 # A process in which nothing of Fieldmark, and none of its other packages, can be imported.
@@ -86,3 +88,13 @@ def test_alone_it_answers_checks_and_finds_what_was_altered(tmp_path):
     assert gone_wrong.returncode == 1
     assert "8 of 9" in gone_wrong.stdout
     assert np.isfinite(float(gone_wrong.stdout.split("differs by ")[1].split()[0]))
+
+
+def test_an_export_answers_by_its_own_graph(tmp_path, edge):
+    bundle = write_bundle_with_canaries(tmp_path / "tiny.fieldmark")
+    labelled(tmp_path / "data", pair(tmp_path), {"train": 24, "validation": 20, "test": 24})
+    (done,) = export(bundle, tmp_path / "data" / "list.csv", to=["onnx-float16"])
+    exported, file = edge["Bundle"](done.bundle), tmp_path / "data" / "images" / "0.png"
+    assert exported.answering()[0] == "model.float16.onnx"
+    assert exported.predict(file)[1] == pytest.approx(load(done.bundle).predict(file).probabilities, abs=1e-6)
+    assert "9 of 9 canaries answer as recorded" in script(done.bundle, "--check").stdout
