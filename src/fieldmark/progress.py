@@ -13,3 +13,12 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int, remark: str = "") -> None:
     """Progress that nobody watches."""
+
+
+def about(progress: Progress, name: str) -> Progress:
+    """`progress` of work that is done for several things in turn: each stage's name ends in this one's."""
+
+    def tell(stage: str, done: int, total: int, remark: str = "") -> None:
+        progress(f"{stage} {name}", done, total, remark)
+
+    return tell

@@ -26,7 +26,7 @@ from fieldmark.inference.runners import DEFAULT_RUNNER
 from makers_bundle import pictures, write_bundle
 
 CORES, SIZES = st.integers(1, 256), st.integers(8, 4096)
-HERE = Circumstances(graph="0" * 64, processor="Some Processor", cores=2, runners={"onnxruntime": "1.30.0"})
+HERE = Circumstances(graph="0" * 64, processor="Some Processor", cores=2, runner="onnxruntime", version="1.30.0")
 
 
 def rated(rate: float, **changes: int) -> Measured:
@@ -174,7 +174,7 @@ def test_what_is_remembered_is_recalled_in_the_same_circumstances_alone():
         {"graph": "1" * 64},
         {"processor": "Another"},
         {"cores": 4},
-        {"runners": {"onnxruntime": "2.0.0"}},
+        {"version": "2.0.0"},
     ):
         assert recall(msgspec.structs.replace(HERE, **change)) == ()
 

@@ -13,6 +13,11 @@ REPORT = "report"
 CANARIES = "canaries"
 
 
+def name_of(bundle: Path) -> str:
+    """What a bundle is called where it lies: photos, of photos.fieldmark."""
+    return bundle.absolute().name.removesuffix(".fieldmark")
+
+
 def is_plain(name: str) -> bool:
     """Whether `name` is a relative path with forward slashes that cannot leave its folder on any system."""
     parts = name.split("/")

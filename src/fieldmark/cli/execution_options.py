@@ -24,7 +24,7 @@ def execution_options(function: F) -> F:
         click.option(
             "--runner",
             metavar="NAME",
-            help=f"What runs the graph: {', '.join(RUNNERS)}. [the fastest measured here]",
+            help=f"What runs the graph: {', '.join(RUNNERS)}. [onnxruntime, or what an export was proven with]",
         ),
     ):
         function = option(function)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import fieldmark
+from fieldmark.bundle.layout import name_of
 from fieldmark.cli.console import json_option, showing_progress, write_json
 from fieldmark.cli.data_options import data_options, read_data
 from fieldmark.conversion.exported import Exported
@@ -66,7 +67,7 @@ def command(
             progress=progress,
         )
     place = bundle.resolve().parent if out is None else out
-    written = place / f"{bundle.name.removesuffix('.fieldmark')}-exports.md"
+    written = place / f"{name_of(bundle)}-exports.md"
     if every:
         with writing_whole(written) as stream:
             stream.write(table(done).encode())
@@ -88,7 +89,7 @@ def _asked(forms: tuple[str, ...], every: bool, unproven: bool) -> list[str]:
         )
     if forms:
         return list(dict.fromkeys(forms))
-    return [name for name in FORMS if not missing(FORMS[name]) and (unproven or FORMS[name].open is not None)]
+    return [name for name in FORMS if not missing(FORMS[name]) and (unproven or FORMS[name].provable)]
 
 
 def _show(done: tuple[Exported, ...]) -> None:

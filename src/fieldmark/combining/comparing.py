@@ -19,7 +19,7 @@ from fieldmark.measures.intervals import proportion
 from fieldmark.measures.outcomes import Floats, Outcomes, outcomes
 from fieldmark.measures.paired import difference
 from fieldmark.measures.table import MEASURES
-from fieldmark.progress import Progress
+from fieldmark.progress import Progress, about
 from fieldmark.report.comparison import Beside, Comparison
 
 MEASURE = {"single": "accuracy", "multi": "map"}
@@ -36,7 +36,7 @@ def compare(
     """The whole, measured, and beside its members; `needed` bool [M, K]: which of them it shows each readable image
     to. Every classifier reads the files through its own geometry."""
     everyone = {whole.bundle.manifest.name: whole, **members}
-    asked = [ask(each, test, _told(progress, name)) for name, each in everyone.items()]
+    asked = [ask(each, test, about(progress, name)) for name, each in everyone.items()]
     evaluation = judge(whole.bundle.manifest, test, *asked[0], part="test")
     rows, seen = _same_images([*everyone.values()], asked, test)
     measure = MEASURE[test.task]
@@ -82,10 +82,3 @@ def _same_images(
 
 def _left(test: Dataset, failed: Container[int]) -> NDArray[np.int64]:
     return np.array([row for row in range(len(test)) if row not in failed], dtype=np.int64)
-
-
-def _told(progress: Progress, name: str) -> Progress:
-    def tell(stage: str, done: int, total: int, remark: str = "") -> None:
-        progress(f"{stage} {name}", done, total, remark)
-
-    return tell

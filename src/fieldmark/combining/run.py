@@ -13,7 +13,7 @@ import onnx
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from fieldmark.bundle.layout import GRAPH
+from fieldmark.bundle.layout import GRAPH, name_of
 from fieldmark.bundle.schema import Manifest, Parity
 from fieldmark.bundle.writing import seal, staged
 from fieldmark.combining.assembling import assemble
@@ -30,8 +30,8 @@ from fieldmark.combining.row import COMBINATIONS
 from fieldmark.combining.verdict import verdict
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.geometry import Geometry
-from fieldmark.data.loading import load_many
-from fieldmark.data.picture import Pixels, Unreadable
+from fieldmark.data.loading import load_readable
+from fieldmark.data.picture import Pixels
 from fieldmark.data.reading import read
 from fieldmark.evaluation.plain import figures
 from fieldmark.inference.canaries import draw, record
@@ -104,8 +104,9 @@ def combine(
         validation = kept.data.part("validation")
         fitted = fit(row, voices, validation, geometry, within=_or(within, WITHIN), progress=progress)
         parity = _write_graph(folder / GRAPH, voices, fitted, geometry, validation)
-        name = out.name.removesuffix(".fieldmark")
-        manifest = describe(name, kind, named, kept, geometry, fitted, within=within, said=said, parity=parity)
+        manifest = describe(
+            name_of(out), kind, named, kept, geometry, fitted, within=within, said=said, parity=parity
+        )
         whole = _sealed(folder, manifest)
         report = _measure(whole, voices, kept, fitted, begun, progress)
         write_report(report, data.root, folder, pictured=thumbnails)
@@ -156,8 +157,7 @@ def _write_graph(
 
 
 def _some_pixels(data: Dataset, geometry: Geometry) -> Pixels:
-    loaded = load_many((data.path(row) for row in _spread(len(data), PARITY_IMAGES)), geometry)
-    return np.stack([pixels for pixels in loaded if not isinstance(pixels, Unreadable)])
+    return load_readable((data.path(row) for row in _spread(len(data), PARITY_IMAGES)), geometry)[0]
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

@@ -35,9 +35,7 @@ def _write(source: Source, folder: Path) -> Written:
 ROW = Form(
     reference="https://apple.github.io/coremltools",
     precision="float16",
-    runner="",
     packages=("torch", "onnx2torch", "coremltools"),
     install="pip install 'fieldmark[export]' coremltools",
     write=_write,
-    open=None,
 )

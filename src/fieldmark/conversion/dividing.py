@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fieldmark.bundle.schema import Manifest
 from fieldmark.data.dataset import Dataset
-from fieldmark.data.loading import load_many
-from fieldmark.data.picture import Pixels, Unreadable
+from fieldmark.data.loading import load_readable
+from fieldmark.data.picture import Pixels
 from fieldmark.data.splits import split
 from fieldmark.errors import DataError
 from fieldmark.training.parts import as_when_made, parts_when_made
@@ -79,12 +79,11 @@ def _evenly(data: Dataset, most: int) -> NDArray[np.int64]:
 
 
 def _pixels(data: Dataset, rows: NDArray[np.int64], manifest: Manifest) -> Pixels:
-    loaded = load_many((data.path(int(row)) for row in rows), manifest.geometry)
-    seen = [pixels for pixels in loaded if not isinstance(pixels, Unreadable)]
-    if not seen:
+    pixels, _ = load_readable((data.path(int(row)) for row in rows), manifest.geometry)
+    if not len(pixels):
         raise DataError(
             "there are too few training images to set the ranges of numbers by",
             where=str(data.root),
             do="give the images that the bundle was trained on",
         )
-    return np.stack(seen)
+    return pixels

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fieldmark.bundle.schema import Manifest
 from fieldmark.conversion.row import Form, Source, Written
 from fieldmark.data.picture import Pixels
-from fieldmark.inference.execution import Execution
-from fieldmark.inference.runner import Outputs, Runner
+from fieldmark.inference.runner import Outputs
 
 FILE = "model.pte"
 
@@ -29,7 +28,7 @@ def _write(source: Source, folder: Path) -> Written:
     return Written(files=(FILE,), notes=("it takes one image at a time: uint8 [1, S, S, 3]",))
 
 
-def _open(file: Path, manifest: Manifest, _execution: Execution) -> Runner:
+def _infer(file: Path) -> Callable[[Pixels], Outputs]:
     import torch
     from executorch.runtime import Runtime
 
@@ -40,21 +39,14 @@ def _open(file: Path, manifest: Manifest, _execution: Execution) -> Runner:
         embedding, logits = (np.concatenate([each[at].numpy() for each in answers]) for at in (0, 1))
         return embedding, logits
 
-    return Runner(
-        path=file,
-        infer=infer,
-        size_px=manifest.geometry.size_px,
-        embedding_size=manifest.embedding_size,
-        n_classes=len(manifest.classes),
-    )
+    return infer
 
 
 ROW = Form(
     reference="https://docs.pytorch.org/executorch, XNNPACK",
     precision="float32",
-    runner="",
     packages=("torch", "onnx2torch", "executorch"),
     install="pip install 'fieldmark[export]' executorch",
     write=_write,
-    open=_open,
+    infer=_infer,
 )

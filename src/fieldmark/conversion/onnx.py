@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fieldmark.bundle.layout import GRAPH
-from fieldmark.conversion.row import Form, Source, Written, by_runner
+from fieldmark.conversion.row import Form, Source, Written
 
 
 def _write(_source: Source, _folder: Path) -> Written:
@@ -19,5 +19,4 @@ ROW = Form(
     packages=(),
     install="pip install 'fieldmark[train]'",
     write=_write,
-    open=by_runner("onnxruntime"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fieldmark.conversion.row import Form, Source, Written, by_runner
+from fieldmark.conversion.row import Form, Source, Written
 
 FILE = "model.int8.onnx"
 
@@ -22,5 +22,4 @@ ROW = Form(
     packages=("onnx",),
     install="pip install 'fieldmark[train]'",
     write=_write,
-    open=by_runner("onnxruntime"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from fieldmark.conversion.row import Form, Source, Written, by_runner
+from fieldmark.conversion.row import Form, Source, Written
 from fieldmark.inference.openvino import openvino_core
 
 
@@ -24,5 +24,4 @@ ROW = Form(
     packages=("openvino",),
     install="pip install 'fieldmark[openvino]'",
     write=partial(write_openvino, name="model", compress=False),
-    open=by_runner("openvino"),
 )

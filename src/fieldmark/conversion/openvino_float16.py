@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from fieldmark.conversion.openvino import write_openvino
-from fieldmark.conversion.row import Form, by_runner
+from fieldmark.conversion.row import Form
 
 ROW = Form(
     reference="https://docs.openvino.ai, compress_to_fp16",
@@ -14,5 +14,4 @@ ROW = Form(
     packages=("openvino",),
     install="pip install 'fieldmark[openvino]'",
     write=partial(write_openvino, name="model.float16", compress=True),
-    open=by_runner("openvino"),
 )

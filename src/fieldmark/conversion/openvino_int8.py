@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldmark.conversion.row import Form, Source, Written, by_runner
+from fieldmark.conversion.row import Form, Source, Written
 from fieldmark.data.picture import Pixels
 from fieldmark.inference.openvino import openvino_core, runner_of
 from fieldmark.inference.runner import open_graph
@@ -51,5 +51,4 @@ ROW = Form(
     packages=("openvino", "nncf", "onnx"),
     install="pip install 'fieldmark[export]'",
     write=_write,
-    open=by_runner("openvino"),
 )

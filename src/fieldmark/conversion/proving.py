@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from fieldmark.bundle.schema import Proof
-from fieldmark.conversion.agreeing import answers, margins
 from fieldmark.conversion.exported import in_points
 from fieldmark.conversion.row import Precision
 from fieldmark.data.dataset import Dataset
 from fieldmark.evaluation.evaluate import ask, targets_by_name
+from fieldmark.exporters.agreeing import answers, margins
 from fieldmark.exporters.parity import TIE
 from fieldmark.inference.classifier import Classifier
 from fieldmark.measures.outcomes import Floats, outcomes

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto
 
 from fieldmark.bundle.schema import Manifest
-from fieldmark.conversion.agreeing import answers
 from fieldmark.data.picture import Pixels
+from fieldmark.exporters.agreeing import answers
 from fieldmark.inference.deciding import probabilities
 from fieldmark.inference.runner import Runner
 

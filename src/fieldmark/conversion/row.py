@@ -10,9 +10,7 @@ from typing import Literal
 
 from fieldmark.bundle.schema import Manifest
 from fieldmark.data.picture import Pixels
-from fieldmark.inference.execution import Execution
-from fieldmark.inference.runner import Runner
-from fieldmark.inference.runners import RUNNERS
+from fieldmark.inference.runner import Outputs
 from fieldmark.table import Table
 
 Precision = Literal["float32", "float16", "int8"]
@@ -39,26 +37,22 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """A row. `write(source, folder)` writes into a folder that holds a copy of the bundle. `open(file, manifest,
-    execution)` makes it ready to run, None where nothing on this kind of machine can; `runner` is the row of RUNNERS
-    that does, "" where the light half has none. `packages` must be installed to write it; `install` brings them."""
+    """A row. `write(source, folder)` writes into a folder that holds a copy of the bundle. `runner` is the row of
+    RUNNERS that runs it, "" where the light half has none; then `infer(file)` makes it ready to be proven, None where
+    nothing on this kind of machine can. `packages` must be installed to write it; `install` brings them."""
 
     reference: str
     precision: Precision
-    runner: str
+    runner: str = ""
     packages: tuple[str, ...]
     install: str
     write: Callable[[Source, Path], Written]
-    open: Callable[[Path, Manifest, Execution], Runner] | None
+    infer: Callable[[Path], Callable[[Pixels], Outputs]] | None = None
 
-
-def by_runner(name: str) -> Callable[[Path, Manifest, Execution], Runner]:
-    """`open` of a form that a row of RUNNERS runs."""
-
-    def open_it(file: Path, _manifest: Manifest, execution: Execution) -> Runner:
-        return RUNNERS[name].open(file, execution.threads, execution.workers)
-
-    return open_it
+    @property
+    def provable(self) -> bool:
+        """Whether anything on this kind of machine runs it."""
+        return bool(self.runner or self.infer)
 
 
 FORMS: Table[Form] = Table.folder("form", "fieldmark.conversion")

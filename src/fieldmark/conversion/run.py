@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from fieldmark.bundle.checksums import read_sums
+from fieldmark.bundle.layout import name_of
 from fieldmark.bundle.reading import Bundle, open_bundle
 from fieldmark.bundle.schema import Decision, Proof, Variant
 from fieldmark.bundle.writing import seal, staged
@@ -22,16 +23,16 @@ from fieldmark.conversion.quiet import quiet
 from fieldmark.conversion.row import FORMS, Form, Source, Written, missing
 from fieldmark.cores import available_cores, instruction_set
 from fieldmark.data.dataset import Dataset
-from fieldmark.data.loading import load_many
-from fieldmark.data.picture import Unreadable
+from fieldmark.data.loading import load_readable
 from fieldmark.data.reading import read
 from fieldmark.errors import MissingExtra, ParityError, UsageError
 from fieldmark.inference.canaries import record
 from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.deciding import fit_decision
 from fieldmark.inference.execution import Execution, for_many, for_one
+from fieldmark.inference.runner import Runner
 from fieldmark.measures.outcomes import Floats
-from fieldmark.progress import Progress, silent
+from fieldmark.progress import Progress, about, silent
 from fieldmark.training.shipping import alike
 
 BATCH = 32
@@ -86,7 +87,7 @@ def export(
     data = data if isinstance(data, Dataset) else read(data, progress=progress)
     division = divide(data, opened.manifest)
     classifier = ready(opened, for_one(available_cores(), opened.manifest.geometry.size_px))
-    judging, said = readable(classifier, division.proving, _told(progress, "the float32 graph"))
+    judging, said = readable(classifier, division.proving, about(progress, "the float32 graph"))
     reference = _Reference(classifier=classifier, division=division, data=judging, said=said)
     return tuple(_export(name, form, reference, place, progress) for name, form in forms.items())
 
@@ -105,7 +106,7 @@ def _refuse(forms: dict[str, Form], bundle: Bundle, unproven: bool) -> None:
                 where=f"--to {name}",
                 do=form.install,
             )
-        if form.open is None and not unproven:
+        if not form.provable and not unproven:
             raise UsageError(
                 f"nothing on this kind of machine runs {name}, so it cannot be proven here",
                 where=f"--to {name}",
@@ -114,7 +115,8 @@ def _refuse(forms: dict[str, Form], bundle: Bundle, unproven: bool) -> None:
 
 
 def _export(name: str, form: Form, reference: _Reference, place: Path, progress: Progress) -> Exported:
-    bundle, out = reference.classifier.bundle, place / f"{reference.classifier.bundle.manifest.name}-{name}.fieldmark"
+    bundle = reference.classifier.bundle
+    out = place / f"{name_of(bundle.path)}-{name}.fieldmark"
     progress(f"writing {name}", 0, 1)
     try:
         with staged(out) as folder:
@@ -162,7 +164,7 @@ def _proven(
         proof=None,
         notes=(*written.notes, *reference.division.notes),
     )
-    if form.open is None:
+    if not form.provable:
         seal(folder, msgspec.structs.replace(bundle.manifest, variant=variant))
         return Exported(form=name, bundle=None, why="", proof=None, cost=None, notes=variant.notes)
     alone, many = (_opened(form, folder, variant, bundle, execution) for execution in _executions(form, bundle))
@@ -170,7 +172,7 @@ def _proven(
         decision = _fitted_again(alone, reference.division.fitting)
         variant = msgspec.structs.replace(variant, decision=decision)
         alone, many = (_deciding(each, decision) for each in (alone, many))
-    _, said = readable(many, reference.data, _told(progress, name))
+    _, said = readable(many, reference.data, about(progress, name))
     proof = prove(said, reference.said, (alone, reference.classifier), reference.data, reference.division.named)
     if why := why_not(proof, form.precision):
         raise Broken(why, proof)
@@ -197,20 +199,25 @@ def _executions(form: Form, bundle: Bundle) -> tuple[Execution, Execution]:
 
 
 def _opened(form: Form, folder: Path, variant: Variant, bundle: Bundle, execution: Execution) -> Classifier:
-    file = folder / variant.files[0]
-    if form.open is None:
-        raise ValueError("what nothing can open was asked to be opened")
+    bundle = replace(bundle, path=folder, graph=folder / variant.files[0])
+    if form.infer is None:
+        return ready(bundle, execution)
+    manifest = bundle.manifest
     with quiet():
-        runner = form.open(file, bundle.manifest, execution)
-    return Classifier(bundle=replace(bundle, path=folder, graph=file), runner=runner, execution=execution)
+        runner = Runner(
+            path=bundle.graph,
+            infer=form.infer(bundle.graph),
+            size_px=manifest.geometry.size_px,
+            embedding_size=manifest.embedding_size,
+            n_classes=len(manifest.classes),
+        )
+    return Classifier(bundle=bundle, runner=runner, execution=execution)
 
 
 def _fitted_again(classifier: Classifier, fitting: Dataset) -> Decision:
     """Rounding changes how sure a network is, so probabilities are calibrated anew, on validation images."""
     manifest = classifier.bundle.manifest
-    loaded = list(load_many((fitting.path(row) for row in range(len(fitting))), manifest.geometry))
-    rows = [row for row, pixels in enumerate(loaded) if not isinstance(pixels, Unreadable)]
-    pixels = np.stack([each for each in loaded if not isinstance(each, Unreadable)])
+    pixels, rows = load_readable((fitting.path(row) for row in range(len(fitting))), manifest.geometry)
     logits = np.concatenate([classifier.run(pixels[at : at + BATCH])[1] for at in range(0, len(pixels), BATCH)])
     targets = fitting.targets[rows]
     even = manifest.recipe.get("prior") == "even" and manifest.task == "single"
@@ -222,10 +229,3 @@ def _deciding(classifier: Classifier, decision: Decision) -> Classifier:
     return replace(
         classifier, bundle=replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, decision=decision))
     )
-
-
-def _told(progress: Progress, name: str) -> Progress:
-    def tell(stage: str, done: int, total: int, remark: str = "") -> None:
-        progress(f"{stage} {name}", done, total, remark)
-
-    return tell

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from fieldmark.bundle.schema import Manifest
 from fieldmark.conversion.row import Form, Source, Written
 from fieldmark.data.picture import Pixels
-from fieldmark.inference.execution import Execution
-from fieldmark.inference.runner import Outputs, Runner
+from fieldmark.inference.runner import Outputs
 
 FILE = "model.pt2"
 MOST_IN_A_BATCH = 4096
@@ -30,7 +29,7 @@ def _write(source: Source, folder: Path) -> Written:
     )
 
 
-def _open(file: Path, manifest: Manifest, _execution: Execution) -> Runner:
+def _infer(file: Path) -> Callable[[Pixels], Outputs]:
     import torch
 
     module = torch.export.load(file).module()
@@ -40,21 +39,14 @@ def _open(file: Path, manifest: Manifest, _execution: Execution) -> Runner:
             embedding, logits = module(torch.tensor(pixels))
         return embedding.numpy(), logits.numpy()
 
-    return Runner(
-        path=file,
-        infer=infer,
-        size_px=manifest.geometry.size_px,
-        embedding_size=manifest.embedding_size,
-        n_classes=len(manifest.classes),
-    )
+    return infer
 
 
 ROW = Form(
     reference="https://docs.pytorch.org, torch.export; onnx2torch brings the graph back to torch",
     precision="float32",
-    runner="",
     packages=("torch", "onnx2torch"),
     install="pip install 'fieldmark[export]'",
     write=_write,
-    open=_open,
+    infer=_infer,
 )

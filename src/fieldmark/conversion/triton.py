@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from fieldmark.bundle.schema import Manifest
-from fieldmark.conversion.row import Form, Source, Written, by_runner
+from fieldmark.conversion.row import Form, Source, Written
 
 FOLDER = "triton"
 MOST_IN_A_BATCH = 32
@@ -50,5 +50,4 @@ ROW = Form(
     packages=(),
     install="pip install 'fieldmark[train]'",
     write=_write,
-    open=by_runner("onnxruntime"),
 )

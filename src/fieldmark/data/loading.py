@@ -11,6 +11,9 @@ from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fieldmark.cores import available_cores
 from fieldmark.data.decoding import decode_image, too_many_bytes
 from fieldmark.data.geometry import Geometry, apply_image, scale_to_px
@@ -65,6 +68,15 @@ def load_many(
     with closing(in_order(work, chunks, threads=count, ahead=count * _TASKS_A_THREAD)) as loaded:
         for chunk in loaded:
             yield from chunk
+
+
+def load_readable(paths: Iterable[Path], geometry: Geometry) -> tuple[Pixels, NDArray[np.int64]]:
+    """(uint8 [M, S, S, 3] of those that can be read, int64 [M] which of `paths` they are), all of it in memory."""
+    loaded = enumerate(load_many(paths, geometry))
+    seen = [(at, pixels) for at, pixels in loaded if not isinstance(pixels, Unreadable)]
+    side = geometry.size_px
+    pixels = np.stack([each for _, each in seen]) if seen else np.empty((0, side, side, 3), np.uint8)
+    return pixels, np.array([at for at, _ in seen], dtype=np.int64)
 
 
 def read_bytes(path: Path, limits: Limits) -> bytes | Unreadable:

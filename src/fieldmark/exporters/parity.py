@@ -14,8 +14,9 @@ from fieldmark.bundle.schema import Decision, Parity
 from fieldmark.data.dataset import Task
 from fieldmark.data.picture import Pixels
 from fieldmark.errors import BundleError, ParityError
+from fieldmark.exporters.agreeing import answers, margins
 from fieldmark.exporters.frozen import frozen_copy
-from fieldmark.inference.deciding import DEFAULT_THRESHOLD, probabilities
+from fieldmark.inference.deciding import probabilities
 from fieldmark.inference.runner import open_graph
 
 # Two float32 programs of one network differ by about 1e-6 in a probability, and by 1e-5 in deep ones: an image whose
@@ -40,14 +41,15 @@ def compare(network: nn.Module, graph_path: Path, pixels: Pixels, *, task: Task 
 
 def agreement(pairs: Iterable[tuple[Outputs, Outputs]], graph_path: Path, task: Task) -> Parity:
     """As `compare`, of batches of (embedding, logits) by what the graph was made from, and by the graph."""
+    unfitted = Decision()
     gaps, same, tied, typical = [], [], [], []
     for ours, theirs in pairs:
         if not all(np.isfinite(array).all() for array in (*ours, *theirs)):
             raise _refusal("one of them answers with something that is not a number", graph_path)
-        said, served = (probabilities(logits, Decision(), task) for _, logits in (ours, theirs))
+        said, served = (probabilities(logits, unfitted, task) for _, logits in (ours, theirs))
         gaps.append(np.abs(said - served).max(axis=1))
-        same.append(_same(said, served, task))
-        tied.append(_ties(said, task))
+        same.append((answers(said, task, unfitted) == answers(served, task, unfitted)).all(axis=1))
+        tied.append((margins(said, task, unfitted) <= TIE).any(axis=1))
         typical.append(np.maximum(*(_relative_gap(a, b) for a, b in zip(ours, theirs))))
     if not gaps:
         raise _refusal("there is no image to compare them on", graph_path)
@@ -73,25 +75,6 @@ def _both(network: nn.Module, graph_path: Path, pixels: Pixels) -> Iterator[tupl
             yield (embedding.numpy(), logits.numpy()), runner.run(batch)
     except BundleError as error:
         raise _refusal(error.what, graph_path) from error
-
-
-def _same(said: NDArray[np.float64], served: NDArray[np.float64], task: Task) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_]
-    if task == "single":
-        same = said.argmax(axis=1) == served.argmax(axis=1)
-    else:
-        same = ((said >= DEFAULT_THRESHOLD) == (served >= DEFAULT_THRESHOLD)).all(axis=1)
-    return same
-
-
-def _ties(said: NDArray[np.float64], task: Task) -> NDArray[np.bool_]:
-    if task == "single":
-        second, best = np.partition(said, -2, axis=1)[:, -2:].T
-        margin = best - second
-    else:
-        margin = np.abs(said - DEFAULT_THRESHOLD).min(axis=1)
-    tied: NDArray[np.bool_] = margin <= TIE
-    return tied
 
 
 def _relative_gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -65,7 +65,8 @@ def choose(bundle: Bundle, first: Sequence[Path], *, threads: int | None = None)
         graph=read_sums(bundle.path)[bundle.graph.relative_to(bundle.path).as_posix()],
         processor=processor_model(),
         cores=available_cores(),
-        runners={runner: RUNNERS[runner].version()},
+        runner=runner,
+        version=RUNNERS[runner].version(),
     )
     if known := recall(here):
         return Choice(execution=known[0].execution, how="remembered", between=known)

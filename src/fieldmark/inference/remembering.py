@@ -18,12 +18,13 @@ _MAX_BYTES = 2**20
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that decides which execution is fastest: the graph's sha256, the processor and its cores that we may use,
-    and each runtime's version."""
+    the runner and its version."""
 
     graph: str
     processor: str
     cores: int
-    runners: dict[str, str]
+    runner: str
+    version: str
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

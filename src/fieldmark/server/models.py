@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fieldmark.bundle.layout import name_of
 from fieldmark.bundle.schema import Manifest
 from fieldmark.errors import UsageError
 from fieldmark.server.refusals import RequestError
@@ -45,7 +46,7 @@ def sources(words: Sequence[str]) -> tuple[Source, ...]:
     for word in words:
         name, given, path = word.partition("=")
         if not given:
-            path, name = word, Path(word).resolve().name.removesuffix(".fieldmark")
+            path, name = word, name_of(Path(word))
         if not _NAME.fullmatch(name):
             raise UsageError(
                 f"{name!r} cannot be the name of a model in a URL",

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import torch
 
-from fieldmark.bundle.layout import REPORT
+from fieldmark.bundle.layout import REPORT, name_of
 from fieldmark.bundle.writing import staged
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.geometry import Geometry
@@ -119,7 +119,7 @@ def train(
         if recipe.noisy == "yes":
             job = doubt(job)
         learned = LEARN[choice.method](job)
-        wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
+        wishes = Wishes(name=name_of(out), canaries=canaries, thumbnails=thumbnails)
         report = ship(job, learned, folder, wishes, begun=begun) if rank() == 0 else None
         if rank() == 0:
             write_suspects(job, beside(out))

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from fieldmark.bundle.layout import name_of
 from fieldmark.bundle.writing import staged
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read
@@ -102,7 +103,7 @@ def choose(
     refuse_one_class(data)
     out = Path(out) if out is not None else Path(data.root.resolve().name + ".fieldmark")
     contenders = _alike(candidates, wanted) or _contenders(wanted, data)
-    wishes = Wishes(name=out.name.removesuffix(".fieldmark"), canaries=canaries, thumbnails=thumbnails)
+    wishes = Wishes(name=name_of(out), canaries=canaries, thumbnails=thumbnails)
     with staged(out) as folder, running(out, wanted, resume=resume) as run_folder:
         admissions = admit(contenders, limits, data, run_folder, ends=weighing_ends, progress=progress)
         entrants, ends = _enter(admissions, data, run_folder, begun, progress)

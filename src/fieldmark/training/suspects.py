@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fieldmark.bundle.layout import name_of
 from fieldmark.data.listing import shown
 from fieldmark.data.writing import writing_whole
 from fieldmark.errors import DataError
@@ -49,7 +50,7 @@ def write_suspects(job: Job, out: Path) -> None:
 
 def beside(bundle: Path) -> Path:
     """Where the list of a bundle lies: photos.suspects.csv beside photos.fieldmark."""
-    return bundle.with_name(bundle.name.removesuffix(".fieldmark") + ".suspects.csv")
+    return bundle.with_name(f"{name_of(bundle)}.suspects.csv")
 
 
 def _keep(job: Job, _suspects: Suspects) -> tuple[Job, str]:
