@@ -202,6 +202,12 @@ def test_every_family_takes_the_smallest_digits_as_they_are(name):
         assert encoder(_as_pixels(images)).shape == (2, encoder.embedding_size)
 
 
+@pytest.mark.parametrize(("size_px", "patches"), [(28, 4), (32, 4), (36, 6), (44, 11), (60, 10), (64, 8)])
+def test_patches_of_small_images_are_as_large_as_divides_them(size_px, patches):
+    network = zoo_row("vit_tiny_patch16_224").build(size_px).network
+    assert network.patch_embed.grid_size == (patches, patches)
+
+
 def _exported(made: Made, folder: Path) -> onnxruntime.InferenceSession:
     network = Network(made.encoder, nn.Linear(made.encoder.embedding_size, 2))
     export(network, made.images.shape[1], folder / "model.onnx")

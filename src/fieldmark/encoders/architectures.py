@@ -12,8 +12,9 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """For images of at most 64 px: `halvings_off` of the first layers that halve the image keep its size, patches
-    are of `patch_px` (0: as they are), attention windows of `window`; `full_layers_off`: without the layers between
-    the maps and the classifier that were made for 7 x 7 positions. `optimiser` trains it best from scratch."""
+    are of `patch_px` or somewhat less, as divides the image (0: as they are), attention windows of `window`;
+    `full_layers_off`: without the layers between the maps and the classifier that were made for 7 x 7 positions.
+    `optimiser` trains it best from scratch."""
 
     name: str
     family: str
@@ -132,7 +133,7 @@ ROWS = (
         summary="a transformer over patches; wants weights, or very many images",
         reference="Dosovitskiy et al. 2020, An image is worth 16 x 16 words",
         optimiser="adamw",
-        patch_px=4,
+        patch_px=8,
     ),
     Architecture(
         name="deit_tiny_patch16_224",
@@ -140,7 +141,7 @@ ROWS = (
         summary="a ViT that learnt from ImageNet alone",
         reference="Touvron et al. 2020, Training data-efficient image transformers",
         optimiser="adamw",
-        patch_px=4,
+        patch_px=8,
     ),
     Architecture(
         name="swin_tiny_patch4_window7_224",
@@ -157,7 +158,7 @@ ROWS = (
         summary="attention that begins as convolution and may leave it",
         reference="d'Ascoli et al. 2021, ConViT",
         optimiser="adamw",
-        patch_px=4,
+        patch_px=8,
     ),
     Architecture(
         name="mobilevit_s",

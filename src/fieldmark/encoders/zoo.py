@@ -24,6 +24,7 @@ from fieldmark.encoders.small_images import keep_size
 from fieldmark.errors import UsageError
 from fieldmark.table import unknown_name
 
+FINEST_PX = 4  # of patches that are made smaller so as to divide an image
 _OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -130,7 +131,7 @@ def _create(name: str, size_px: int) -> nn.Module:
     settings = _settings(name)
     fixed = settings.fixed_input_size and tuple(settings.input_size[1:]) != (size_px, size_px)
     known = _known(name) if size_px <= SMALL_PX else None
-    patches = {"patch_size": known.patch_px or None, "window_size": known.window or None} if known else {}
+    patches = {"patch_size": _patch_px(known, size_px), "window_size": known.window or None} if known else {}
     try:
         network: nn.Module = timm.create_model(
             name, pretrained=False, num_classes=0, img_size=size_px if fixed else None, **patches
@@ -142,6 +143,13 @@ def _create(name: str, size_px: int) -> nn.Module:
     if known and known.full_layers_off:
         network.pre_logits = nn.Identity()
     return network
+
+
+def _patch_px(known: Architecture, size_px: int) -> int | None:
+    """The largest, up to the row's, that divides the image; half as large, an image would take four times as long,
+    which pays after hours on a processor. None: as the network was made."""
+    fitting = (side for side in range(known.patch_px, FINEST_PX - 1, -1) if not size_px % side)
+    return next(fitting, known.patch_px or None)
 
 
 def _embedding_size(encoder: ZooEncoder, name: str, size_px: int) -> int:
