@@ -15,7 +15,8 @@ import makers_training as make
 from fieldmark.encoders import architectures
 from fieldmark.encoders.row import ENCODERS
 from fieldmark.errors import UnknownName, UsageError
-from fieldmark.training import optimisers, planning
+from fieldmark.training import end_to_end, optimisers, planning
+from fieldmark.training.loop import Fitted
 from fieldmark.training.muon import orthogonal
 from fieldmark.training.optimisers import OPTIMISERS
 from fieldmark.training.plan import Plan
@@ -67,7 +68,7 @@ def test_at_the_rate_of_its_row_the_loss_falls(optimiser):
     rate, why = row.rate(len(targets), False)
     stepper = optimisers.build(network, msgspec.structs.replace(make.PLAN, optimiser=optimiser, learning_rate=rate))
     losses = []
-    for _ in range(40):
+    for _ in range(80):
         loss = functional.cross_entropy(network(pixels)[1], targets)
         losses.append(loss.item())
         stepper.zero_grad()
@@ -77,6 +78,20 @@ def test_at_the_rate_of_its_row_the_loss_falls(optimiser):
         stepper.step()
     assert why
     assert losses[-1] < 0.9 * losses[0]
+
+
+@every_optimiser
+def test_a_new_head_starts_as_suits_the_optimiser(optimiser, tmp_path, monkeypatch):
+    heads = []
+
+    def fitted(network, _job, plan):
+        heads.append(network.head.weight.detach().clone())
+        return Fitted(epochs=(), best_epoch=None, score_name="", plan=plan, notes=())
+
+    monkeypatch.setattr(end_to_end, "fit", fitted)
+    end_to_end.learn_end_to_end(make.job(tmp_path, recipe=Recipe(optimiser=optimiser)))
+    (head,) = heads
+    assert (head.std(correction=0) > 0) == (OPTIMISERS[optimiser].head_spread > 0)
 
 
 def test_every_encoder_names_an_optimiser_of_the_table():

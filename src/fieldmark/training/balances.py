@@ -23,7 +23,8 @@ DEFERRED_UNTIL = 0.8  # of the schedule (the paper: 160 of 200 epochs)
 class Balance:
     """A row. `offset(counts)` [C] is added to the logits in training alone; `weight(counts, position)` [C] scales the
     loss of each image, with mean 1 over the images, at a position of the schedule in 0..1; with `even_draws` every
-    class is drawn as often. `prior` is how common classes are in the world for which the trained network answers."""
+    class is drawn as often. `prior` is how common classes are in the world for which the trained network answers.
+    `afterwards`: a head that is fitted, not trained, can have it too."""
 
     name: str
     summary: str
@@ -32,6 +33,7 @@ class Balance:
     offset: Callable[[Floats], Floats] | None = None
     weight: Callable[[Floats, float], Floats] | None = None
     even_draws: bool = False
+    afterwards: bool = False
 
 
 def log_prior(counts: Floats) -> Floats:
@@ -57,6 +59,7 @@ ROWS = (
         summary="every image counts alike",
         reference="plain empirical risk",
         prior="data",
+        afterwards=True,
     ),
     Balance(
         name="logit-adjustment",
@@ -64,6 +67,7 @@ ROWS = (
         reference="Menon et al. 2021, Long-tail learning via logit adjustment",
         prior="even",
         offset=log_prior,
+        afterwards=True,
     ),
     Balance(
         name="class-weights",

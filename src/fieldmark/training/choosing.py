@@ -35,9 +35,11 @@ FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; fo
 DEFAULT_FOLDS = 5
 # Beyond so many, a larger part only narrows an interval that is narrow already, and training goes without.
 ENOUGH_TO_CHOOSE, ENOUGH_TO_TEST = 5_000, 10_000
-# What recipe and plan have in common are settings of the loop; seed and threads serve a probe as well.
+# What recipe and plan have in common are settings of the loop, but for those that serve a probe as well.
 LOOP_FIELDS = tuple(
-    name for name in Recipe.__struct_fields__ if name in Plan.__struct_fields__ and name not in ("seed", "threads")
+    name
+    for name in Recipe.__struct_fields__
+    if name in Plan.__struct_fields__ and name not in ("seed", "threads", "balance", "prior")
 )
 
 
@@ -225,6 +227,12 @@ def _refuse_what_has_no_effect(recipe: Recipe, method: str, row: EncoderRow, fol
                 f"{flags} would have no effect: a probe has no training loop",
                 where=f"method = probe, {idle[0]} = {getattr(recipe, idle[0])}",
                 do="drop the setting, or train the network with --method network",
+            )
+        if recipe.balance != "auto" and not BALANCES[recipe.balance].afterwards:
+            raise UsageError(
+                f"{recipe.balance} is for a training loop, and a probe has none",
+                where=f"method = probe, balance = {recipe.balance}",
+                do="use --balance logit-adjustment, or train the network with --method network",
             )
         if world_size() > 1:
             raise UsageError(

@@ -18,6 +18,7 @@ from fieldmark.training.balances import BALANCES, log_prior
 from fieldmark.training.job import Job, Learned
 from fieldmark.training.loop import fit
 from fieldmark.training.network import Network
+from fieldmark.training.optimisers import OPTIMISERS
 from fieldmark.training.plan import Plan
 from fieldmark.training.planning import plan
 from fieldmark.training.probe import fit_head, learn_without_labels
@@ -41,6 +42,8 @@ def learn_end_to_end(job: Job) -> Learned:
         probed = fit_head(job, encoder, "logistic")
         start_from(head, probed.module)
     steps, reasons = plan(job, pretrained=weights.source != "none", network=network)
+    if weights.source == "none" and (spread := OPTIMISERS[steps.optimiser].head_spread):
+        nn.init.normal_(head.weight, std=spread)
     fitted = fit(network, job, steps)
     answer_for(head, job, fitted.plan)
     teachers = _teachers(job, fitted.plan)

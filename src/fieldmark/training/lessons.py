@@ -10,15 +10,13 @@ from fieldmark.data.dataset import Task
 from fieldmark.errors import UsageError
 from fieldmark.ranks import world_size
 from fieldmark.training.augmentations import rows_of
-from fieldmark.training.balances import BALANCES, Prior
+from fieldmark.training.balances import Prior
 from fieldmark.training.job import Job
 from fieldmark.training.plan import ScoreName
 from fieldmark.training.remedies import REMEDIES, noise_rate_of, remedy_for
 from fieldmark.training.settled import settled
 from fieldmark.training.teacher import teaching
-
-UNEVEN = 10.0  # from here on rare classes get a margin
-SLIGHTLY_UNEVEN = 2.0  # from here on plain accuracy would choose the epoch that serves large classes best
+from fieldmark.training.worlds import SLIGHTLY_UNEVEN, choose_world, unevenness
 
 
 class Lessons(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +41,7 @@ def choose_lessons(job: Job, augment: str, choices: list[str]) -> Lessons:
     """
     recipe, settle = job.recipe, partial(settled, choices)
     share, temperature = teaching(recipe.teacher, choices)
-    uneven = unevenness(job)
-    balance = settle("balance", recipe.balance, *_balance(uneven))
+    balance, prior = choose_world(job, choices)
     remedy = settle("remedy", recipe.remedy, *remedy_for(job.noise, recipe.suspects))
     _refuse_divided_memories(remedy)
     _refuse_mixed_memories(augment, remedy, recipe.teacher)
@@ -58,21 +55,9 @@ def choose_lessons(job: Job, augment: str, choices: list[str]) -> Lessons:
         balance=balance,
         remedy=remedy,
         noise_rate=settle("noise rate", recipe.noise_rate, *noise_rate_of(job.noise)),
-        prior=settle("prior", recipe.prior, BALANCES[balance].prior, f"what balance = {balance} trains for"),
-        score=_score(job.data.task, recipe.loss, uneven),
+        prior=prior,
+        score=_score(job.data.task, recipe.loss, unevenness(job)),
     )
-
-
-def unevenness(job: Job) -> float:
-    """How many times as many training images the largest class has as the smallest; 1 for several labels an image."""
-    if job.data.task != "single":
-        return 1.0
-    return float(job.counts.max() / max(1.0, job.counts.min()))
-
-
-def _balance(uneven: float) -> tuple[str, str]:
-    words = f"the largest class has {uneven:.3g} times the images of the smallest; remedies begin at {UNEVEN:g}"
-    return ("logit-adjustment" if uneven >= UNEVEN else "none"), words
 
 
 def _score(task: Task, loss: str, uneven: float) -> ScoreName:

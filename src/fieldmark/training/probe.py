@@ -11,23 +11,28 @@ import time
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fieldmark.data.groups import group_ids
 from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.weights import load_weights
 from fieldmark.errors import OutOfTime
+from fieldmark.heads.choosing import logits_of
 from fieldmark.heads.row import HEADS, FittedHead, Labelled
 from fieldmark.progress import Progress
+from fieldmark.training.adjusting import Adjusted, shift_to_even
 from fieldmark.training.job import Job, Learned, Rows
 from fieldmark.training.network import Network, as_input
 from fieldmark.training.pixels import PixelSource, in_batches
+from fieldmark.training.worlds import choose_world
 
 EMBED_BATCH = 64
 LEARN_FROM = 5_000  # images from which an encoder learns what it learns without labels
 
 
 def learn_by_probe(job: Job) -> Learned:
-    """Embed, fit the head, and with folds judge every training row out of fold."""
+    """Embed, fit the head, with folds judge every training row out of fold, and move the head to the world that is to
+    be answered for."""
     encoder = job.choice.row.build(job.choice.geometry.size_px)
     weights = load_weights(encoder, job.choice.row.weights, job.recipe.weights)
     learn_without_labels(encoder, job)
@@ -37,13 +42,33 @@ def learn_by_probe(job: Job) -> Learned:
     job.progress("fitting the head", 0, 1)
     head = _fit(job, job.choice.head, embedding, job.train)
     job.progress("fitting the head", 1, 1)
+    choices = list(head.choices)
+    balance, prior = choose_world(job, choices)
+    module = head.module
+    if prior == "even":
+        shift = _shift_to_even(job, encoder, module, out_of_fold)
+        module = Adjusted(module, shift)
+        out_of_fold = None if out_of_fold is None else (out_of_fold + shift).astype(np.float32)
     return Learned(
-        network=Network(encoder, head.module),
+        network=Network(encoder, module),
         weights=weights,
-        settings={"head_settings": head.settings or {}},
-        reasons=head.choices,
+        settings={"head_settings": head.settings or {}, "balance": balance, "prior": prior},
+        reasons=tuple(choices),
+        prior=prior,
         out_of_fold=out_of_fold,
     )
+
+
+def _shift_to_even(
+    job: Job, encoder: Encoder, head: nn.Module, out_of_fold: NDArray[np.float32] | None
+) -> NDArray[np.float64]:
+    """[C], to add to the head's logits: by images that it did not learn from."""
+    if job.fold is not None and out_of_fold is not None:
+        logits = out_of_fold[job.fold >= 0]
+    else:
+        seen = embed(encoder, job.pixels, job.judged, deadline=job.deadline, progress=job.progress)
+        logits = logits_of(head, seen).astype(np.float32)
+    return shift_to_even(job.counts, logits, job.data.targets[job.judged])
 
 
 def learn_without_labels(encoder: Encoder, job: Job) -> None:

@@ -23,7 +23,6 @@ from fieldmark.training.attending import Entrant
 from fieldmark.training.contenders import Contender, named, spread
 from fieldmark.training.finishing import finish
 from fieldmark.training.job import Job, Learned
-from fieldmark.training.lessons import SLIGHTLY_UNEVEN, unevenness
 from fieldmark.training.memory import keep_freed_memory
 from fieldmark.training.preferring import preferred
 from fieldmark.training.race import Race, run_race
@@ -32,6 +31,7 @@ from fieldmark.training.run import Trained, prepare, running
 from fieldmark.training.shipping import Wishes, ship
 from fieldmark.training.telling import selection
 from fieldmark.training.weighing import Limits
+from fieldmark.training.worlds import SLIGHTLY_UNEVEN, unevenness
 from fieldmark.units import milliseconds, seconds, size_in_bytes
 
 CONTEST_SHARE = 0.5  # of the time after reading: to find the best; the rest is for training it

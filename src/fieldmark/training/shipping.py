@@ -24,7 +24,7 @@ from fieldmark.bundle.layout import CANARIES, CARD, GRAPH, WEIGHTS
 from fieldmark.bundle.layout import REPORT as REPORT_FOLDER
 from fieldmark.bundle.schema import Data, Decision, Manifest, Part
 from fieldmark.bundle.writing import seal
-from fieldmark.data.dataset import Dataset
+from fieldmark.data.dataset import Dataset, Task
 from fieldmark.data.fingerprint import fingerprint
 from fieldmark.evaluation.evaluate import evaluate
 from fieldmark.evaluation.evaluation import Evaluation
@@ -131,8 +131,7 @@ def _calibrated(job: Job, learned: Learned, graph: Path) -> tuple[NDArray[np.flo
     else:
         logits = graph_logits(graph, job.pixels, job.judged)
     targets = job.data.targets[job.judged]
-    weights = alike(targets) if learned.prior == "even" and job.data.task == "single" else None
-    decision = fit_decision(logits, targets, job.data.task, weights)
+    decision = fit_decision(logits, targets, job.data.task, _weights(learned, targets, job.data.task))
     return logits, decision, calibration_in_words(targets) if job.data.task == "multi" else ()
 
 
@@ -146,7 +145,7 @@ def _measure(
 ) -> Report:
     test: Evaluation | None
     if job.fold is not None:
-        pooled = _out_of_fold(job, logits, job.fold[job.fold >= 0])
+        pooled = _out_of_fold(job, learned, logits, job.fold[job.fold >= 0])
         test, validation = (_test(classifier, job), pooled) if len(job.test) else (pooled, None)
     else:
         test = _test(classifier, job) if len(job.test) else None
@@ -186,14 +185,15 @@ def _summary(job: Job, logits: NDArray[np.float32], decision: Decision) -> Evalu
     )
 
 
-def _out_of_fold(job: Job, logits: NDArray[np.float32], fold: Rows) -> Evaluation:
+def _out_of_fold(job: Job, learned: Learned, logits: NDArray[np.float32], fold: Rows) -> Evaluation:
     """Pooled answers of the fold models. Each fold's temperature and thresholds come from the other folds, so that
     calibration and decision, too, are judged on images that had no say in them."""
     targets = job.data.targets[job.judged]
     calibrated, thresholds = np.zeros((2, *logits.shape), dtype=np.float64)
     for name in np.unique(fold):
         others = fold != name
-        decision = fit_decision(logits[others], targets[others], job.data.task)
+        weights = _weights(learned, targets[others], job.data.task)
+        decision = fit_decision(logits[others], targets[others], job.data.task, weights)
         thresholds[~others] = 0.0 if decision.thresholds is None else decision.thresholds
         calibrated[~others] = probabilities(logits[~others], decision, job.data.task)
     return summarise(
@@ -205,6 +205,11 @@ def _out_of_fold(job: Job, logits: NDArray[np.float32], fold: Rows) -> Evaluatio
         files=job.data.files[job.judged].tolist(),
         part="out-of-fold",
     )
+
+
+def _weights(learned: Learned, targets: NDArray[Any], task: Task) -> NDArray[np.float64] | None:
+    """[N], of images that calibrate for the world that is answered for; None: each counts alike."""
+    return alike(targets) if learned.prior == "even" and task == "single" else None
 
 
 def alike(targets: NDArray[Any]) -> NDArray[np.float64]:
