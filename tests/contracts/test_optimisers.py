@@ -68,7 +68,7 @@ def test_at_the_rate_of_its_row_the_loss_falls(optimiser):
     rate, why = row.rate(len(targets), False)
     stepper = optimisers.build(network, msgspec.structs.replace(make.PLAN, optimiser=optimiser, learning_rate=rate))
     losses = []
-    for _ in range(80):
+    for _ in range(40):
         loss = functional.cross_entropy(network(pixels)[1], targets)
         losses.append(loss.item())
         stepper.zero_grad()

@@ -10,6 +10,7 @@ import torch
 
 import makers_training as make
 from fieldmark.data.geometry import Geometry
+from fieldmark.encoders.zoo import zoo_row
 from fieldmark.errors import UsageError
 from fieldmark.training import planning
 from fieldmark.training.job import Job
@@ -117,6 +118,13 @@ def test_lion_steps_a_fifth_as_far_as_adamw_and_decays_as_much_a_step(tmp_path, 
     made = {o: plan(job_of(tmp_path, optimiser=o), pretrained=pretrained)[0] for o in ("lion", "adamw")}
     rates, decays = ([getattr(made[o], field) for o in made] for field in ("learning_rate", "weight_decay"))
     assert rates[0] == pytest.approx(rates[1] / 5) and decays[0] * rates[0] == pytest.approx(decays[1] * rates[1])
+
+
+def test_a_network_that_wants_smaller_steps_has_them_from_scratch_alone(tmp_path):
+    made, transformer = job_of(tmp_path, optimiser="adamw"), zoo_row("vit_tiny_patch16_224")
+    job = replace(made, choice=replace(made.choice, row=transformer))
+    rates = [plan(each, pretrained=kind)[0].learning_rate for kind in (False, True) for each in (job, made)]
+    assert rates[0] == pytest.approx(5e-4) and rates[0] < rates[1] and rates[2] == rates[3]
 
 
 def test_processes_of_one_machine_share_its_cores(tmp_path, monkeypatch):

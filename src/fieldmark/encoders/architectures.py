@@ -14,18 +14,21 @@ class Architecture:
     """For images of at most 64 px: `halvings_off` of the first layers that halve the image keep its size, patches
     are of `patch_px` or somewhat less, as divides the image (0: as they are), attention windows of `window`;
     `full_layers_off`: without the layers between the maps and the classifier that were made for 7 x 7 positions.
-    `optimiser` trains it best from scratch."""
+    `optimiser` trains it best from scratch, at `rate_share` of the usual rate."""
 
     name: str
     family: str
     summary: str
     reference: str
     optimiser: str = "muon"
+    rate_share: float = 1.0
     halvings_off: int = 0
     patch_px: int = 0
     window: int = 0
     full_layers_off: bool = False
 
+
+TRANSFORMERS = 0.25  # of AdamW's usual rate, which makes it DeiT's 5e-4 (Touvron et al. 2020)
 
 ROWS = (
     Architecture(
@@ -133,6 +136,7 @@ ROWS = (
         summary="a transformer over patches; wants weights, or very many images",
         reference="Dosovitskiy et al. 2020, An image is worth 16 x 16 words",
         optimiser="adamw",
+        rate_share=TRANSFORMERS,
         patch_px=8,
     ),
     Architecture(
@@ -141,6 +145,7 @@ ROWS = (
         summary="a ViT that learnt from ImageNet alone",
         reference="Touvron et al. 2020, Training data-efficient image transformers",
         optimiser="adamw",
+        rate_share=TRANSFORMERS,
         patch_px=8,
     ),
     Architecture(
@@ -149,6 +154,7 @@ ROWS = (
         summary="attention within windows that shift from layer to layer",
         reference="Liu et al. 2021, Swin transformer",
         optimiser="adamw",
+        rate_share=TRANSFORMERS,
         patch_px=2,
         window=4,
     ),
@@ -158,6 +164,7 @@ ROWS = (
         summary="attention that begins as convolution and may leave it",
         reference="d'Ascoli et al. 2021, ConViT",
         optimiser="adamw",
+        rate_share=TRANSFORMERS,
         patch_px=8,
     ),
     Architecture(

@@ -33,6 +33,7 @@ class EncoderRow:
     trainable: bool  # has parameters that the training loop can improve
     weights: str | None = None
     optimiser: str = "sgd"  # that trains it best from scratch
+    rate_share: float = 1.0  # of the optimiser's rate from scratch, that suits it
     fits_small: bool = False  # can be built for images of 8 to SMALL_PX as they are, without enlarging them
 
 

@@ -53,6 +53,7 @@ def zoo_row(name: str) -> EncoderRow:
         trainable=True,
         weights=name,
         optimiser=known.optimiser if known else "sgd",
+        rate_share=known.rate_share if known else 1.0,
         fits_small=known is not None,
     )
 

@@ -93,11 +93,11 @@ def _rate_of_sgd(batch: int, pretrained: bool) -> tuple[float, str]:
 
 
 def _rate_of_adamw(_batch: int, pretrained: bool) -> tuple[float, str]:
-    return (3e-4, "usual for fine-tuning") if pretrained else (5e-4, "usual for transformers (Touvron et al. 2020)")
+    return (3e-4, "usual for fine-tuning") if pretrained else (2e-3, "usual for small networks from scratch")
 
 
 def _rate_of_lion(_batch: int, pretrained: bool) -> tuple[float, str]:
-    return (6e-5 if pretrained else 1e-4), "a fifth of AdamW's (Chen et al. 2023: a third to a tenth)"
+    return (6e-5 if pretrained else 4e-4), "a fifth of AdamW's (Chen et al. 2023: a third to a tenth)"
 
 
 def _rate_of_muon(batch: int, pretrained: bool) -> tuple[float, str]:

@@ -19,7 +19,7 @@ from fieldmark.training.choosing_views import choose_views
 from fieldmark.training.job import Job
 from fieldmark.training.lessons import choose_lessons
 from fieldmark.training.network import Network
-from fieldmark.training.optimisers import OPTIMISERS
+from fieldmark.training.optimisers import OPTIMISERS, Optimiser
 from fieldmark.training.plan import Plan
 from fieldmark.training.precision import Precision, fastest_precision
 from fieldmark.training.schedule import SCHEDULES
@@ -63,7 +63,7 @@ def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple
             batch=batch,
             micro_batch=recipe.micro_batch,
             optimiser=optimiser,
-            learning_rate=settle("learning rate", recipe.learning_rate, *steps.rate(batch, pretrained)),
+            learning_rate=settle("learning rate", recipe.learning_rate, *_rate(job, steps, batch, pretrained)),
             weight_decay=settle("weight decay", recipe.weight_decay, *steps.decay),
             first_layer_rate=0.3 if pretrained else 1.0,
             frozen_share=settle("frozen share", recipe.frozen_share, *_frozen(pretrained)),
@@ -162,6 +162,15 @@ def _refuse_more_than_there_are(batch: int | Literal["auto"], images: int) -> No
 
 def _optimiser(from_scratch: str, pretrained: bool) -> tuple[str, str]:
     return ("adamw", "gentle on pretrained weights") if pretrained else (from_scratch, "best for it from scratch")
+
+
+def _rate(job: Job, steps: Optimiser, batch: int, pretrained: bool) -> tuple[float, str]:
+    (rate, why), share = steps.rate(batch, pretrained), job.choice.row.rate_share
+    return (
+        (rate, why)
+        if pretrained or share == 1.0
+        else (share * rate, f"{share:g} of what is {why}: it suits its kind")
+    )
 
 
 def _mirror(flip: bool, small: bool, pretrained: bool, job: Job, left: _Left | None) -> tuple[bool, str]:
