@@ -1,28 +1,35 @@
 """A server over loopback beside folder prediction with the same bundle. BUNDLE IMAGES [--connections 1,4,16,64]
-[--seconds 8] [--rounds 3].
+[--seconds 8] [--rounds 3] [--litserve].
 
 Connections stay open, and each asks as soon as it has its answer, with the bytes of an image file as the body.
 "folder": a process that predicts the same files over and over, a worker and one thread a core, as `predict` does.
-Rounds take turns. The load generator's share of the processor is told, and `over_folder_without_client` takes it off:
-requests a second over what folder prediction reaches with the share that the generator left.
+"json": the same with {"images": ["<base64>"]} as the body, which is what LitServe is asked with where --litserve is
+given (litserve_app.py). Rounds take turns. The load generator's share of the processor is told, and
+`over_folder_without_client` takes it off: requests a second over what folder prediction reaches with the share that
+the generator left.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import contextlib
 import itertools
 import json
 import re
 import resource
+import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 
@@ -48,12 +55,30 @@ def folder(bundle: str, files: list[Path], seconds: float) -> float:
     return count / (now - since)
 
 
-async def asking(port: int, bodies: Iterator[bytes], until: float, took: list[float], lost: list[str]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a server on this machine listens, and in which form it is sent an image."""
+
+    port: int
+    path: str
+    json: bool
+
+    def words(self) -> list[str]:
+        return ["--port", str(self.port), "--path", self.path, *(["--json"] if self.json else [])]
+
+
+def as_json(file: Path) -> bytes:
+    return json.dumps({"images": [base64.b64encode(file.read_bytes()).decode()]}).encode()
+
+
+async def asking(place: Place, bodies: Iterator[bytes], until: float, took: list[float], lost: list[str]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+    kind = "application/json" if place.json else "image/jpeg"
+    head_of = f"POST {place.path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: ".encode()
     try:
         while time.perf_counter() < until:
             body, began = next(bodies), time.perf_counter()
-            writer.write(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            writer.write(head_of + b"%d\r\n\r\n" % len(body) + body)
             head = await reader.readuntil(b"\r\n\r\n")
             found = re.search(rb"(?i)content-length: (\d+)", head)
             await reader.readexactly(int(found[1]) if found else 0)
@@ -65,12 +90,12 @@ async def asking(port: int, bodies: Iterator[bytes], until: float, took: list[fl
         writer.close()
 
 
-async def client(port: int, files: list[Path], connections: int, seconds: float) -> dict[str, Any]:
-    bodies = itertools.cycle([file.read_bytes() for file in files])
-    await asyncio.gather(*(asking(port, bodies, time.perf_counter() + 1, [], []) for _ in range(connections)))
+async def client(place: Place, files: list[Path], connections: int, seconds: float) -> dict[str, Any]:
+    bodies = itertools.cycle([as_json(file) if place.json else file.read_bytes() for file in files])
+    await asyncio.gather(*(asking(place, bodies, time.perf_counter() + 1, [], []) for _ in range(connections)))
     before, took, lost = resource.getrusage(resource.RUSAGE_SELF), [], []
     began = time.perf_counter()
-    await asyncio.gather(*(asking(port, bodies, began + seconds, took, lost) for _ in range(connections)))
+    await asyncio.gather(*(asking(place, bodies, began + seconds, took, lost) for _ in range(connections)))
     lasted, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     p50, p99 = np.percentile(took, [50, 99]) * 1000
@@ -100,6 +125,27 @@ def server(bundle: str) -> Iterator[int]:
         process.wait()
 
 
+@contextmanager
+def litserve(bundle: str) -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = Path(__file__).with_name("litserve_app.py")
+    process = subprocess.Popen(
+        [sys.executable, str(script), bundle, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
+                if answer.status == 200:
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def in_a_process(*words: str) -> Any:
     done = subprocess.run([sys.executable, __file__, *words], stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
@@ -112,32 +158,48 @@ def main() -> None:
     parser.add_argument("--connections", default="1,4,16,64")
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--litserve", action="store_true")
     parser.add_argument("--only", choices=["folder", "client"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--path", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     files = sorted(path for path in asked.images.rglob("*") if path.is_file())[:IMAGES]
     if asked.only == "folder":
         print(json.dumps(folder(asked.bundle, files, asked.seconds)))
         return
     if asked.only == "client":
-        print(json.dumps(asyncio.run(client(asked.port, files, int(asked.connections), asked.seconds))))
+        place = Place(port=asked.port, path=asked.path, json=asked.json)
+        print(json.dumps(asyncio.run(client(place, files, int(asked.connections), asked.seconds))))
         return
     like = [asked.bundle, str(asked.images), "--seconds", str(asked.seconds)]
     folders: list[float] = []
-    rounds: dict[str, list[dict[str, Any]]] = {count: [] for count in asked.connections.split(",")}
+    kinds = ["jpeg", "json", *(["litserve"] if asked.litserve else [])]
+    counts = asked.connections.split(",")
+    rounds: dict[tuple[str, str], list[dict[str, Any]]] = {(kind, count): [] for count in counts for kind in kinds}
+
+    def measure(kind: str, place: Place) -> None:
+        for count in counts:
+            words = (*like, "--only", "client", *place.words(), "--connections", count)
+            rounds[kind, count].append(in_a_process(*words))
+
     for _ in range(asked.rounds):
         folders.append(in_a_process(*like, "--only", "folder"))
         with server(asked.bundle) as port:
-            for count, found in rounds.items():
-                found.append(in_a_process(*like, "--only", "client", "--port", str(port), "--connections", count))
+            measure("jpeg", Place(port=port, path="/v1/predict", json=False))
+            measure("json", Place(port=port, path="/v1/predict", json=True))
+        if asked.litserve:
+            with litserve(asked.bundle) as port:
+                measure("litserve", Place(port=port, path="/predict", json=True))
     usual = statistics.median(folders)
     print(json.dumps({"folder_images_per_s": [round(each, 1) for each in folders]}))
-    for count, found in rounds.items():
+    for (kind, count), found in rounds.items():
         row = {name: statistics.median(each[name] for each in found) for name in found[0] if name != "not_answered"}
         row |= {"over_folder": row["requests_per_s"] / usual}
         row["over_folder_without_client"] = row["over_folder"] / (1 - row["client_share"])
         row["not_answered"] = sum(len(each["not_answered"]) for each in found)
-        print(json.dumps({"connections": int(count), **{name: round(value, 3) for name, value in row.items()}}))
+        rounded = {name: round(value, 3) for name, value in row.items()}
+        print(json.dumps({"asked_by": kind, "connections": int(count), **rounded}))
 
 
 if __name__ == "__main__":

@@ -61,8 +61,10 @@ def command(
     """
     begun = time.monotonic()
     with showing_progress() as progress:
+        # First, so that a mistake in it is told before torch is imported, which takes seconds.
+        dataset = read_data(data, root, columns, strict, progress)
         trained = fieldmark.choose(
-            read_data(data, root, columns, strict, progress),
+            dataset,
             out=out,
             latency=latency,
             size=size,

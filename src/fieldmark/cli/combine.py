@@ -50,9 +50,11 @@ def command(
     only those fit and judge the whole. For a cascade, give the small bundle first.
     """
     with showing_progress() as progress:
+        # First, so that a mistake in it is told before torch is imported, which takes seconds.
+        dataset = read_data(data, root, columns, strict, progress)
         combined = fieldmark.combine(
             bundles,
-            read_data(data, root, columns, strict, progress),
+            dataset,
             kind=kind,
             out=out,
             within=None if within is None else within / 100,

@@ -53,8 +53,10 @@ def command(
     """
     recipe = merged_recipe(recipe_file, flags)
     with showing_progress() as progress:
+        # First, so that a mistake in it is told before torch is imported, which takes seconds.
+        dataset = read_data(data, root, columns, strict, progress)
         trained = fieldmark.train(
-            read_data(data, root, columns, strict, progress),
+            dataset,
             out=out,
             recipe=recipe,
             canaries=canaries,

@@ -1,0 +1,37 @@
+"""LitServe with our decoding, geometry and runner behind it, so that only the serving differs. BUNDLE PORT
+
+A worker for each core, each with a graph of one thread, as our server has; the body is {"images": ["<base64>"]}.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from typing import Any
+
+import litserve
+
+from fieldmark.cores import available_cores
+from fieldmark.inference.classifier import load
+from fieldmark.inference.execution import Execution
+from fieldmark.inference.prediction import Prediction
+
+
+class Api(litserve.LitAPI):
+    def setup(self, device: str) -> None:  # noqa: ARG002  the interface's
+        alone = Execution(runner="onnxruntime", threads=1, workers=1, batch=1)
+        self.classifier = load(sys.argv[1], execution=alone)
+
+    def decode_request(self, request: dict[str, Any]) -> bytes:
+        return base64.b64decode(request["images"][0])
+
+    def predict(self, encoded: bytes) -> Prediction:
+        return self.classifier.predict(encoded)
+
+    def encode_response(self, answer: Prediction) -> dict[str, Any]:
+        return {"labels": answer.labels, "probabilities": dict(zip(answer.classes, answer.probabilities.tolist()))}
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(Api(), accelerator="cpu", workers_per_device=available_cores())
+    server.run(host="127.0.0.1", port=int(sys.argv[2]), log_level="error", generate_client_file=False)
