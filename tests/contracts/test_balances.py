@@ -101,8 +101,12 @@ def test_a_probe_is_moved_to_classes_that_are_alike_where_they_are_uneven(tmp_pa
     auto = learn_by_probe(probed(tmp_path, (60, 12, 4)))
     assert auto.prior == "even" and auto.settings["balance"] == "logit-adjustment"
     assert any("the largest class has 15 times" in reason for reason in auto.reasons)
+    (note,) = auto.notes
+    assert "--prior data" in note
     even = learn_by_probe(probed(tmp_path, (30, 25, 20)))
-    assert even.prior == "data" and even.settings["balance"] == "none"
+    assert even.prior == "data" and even.settings["balance"] == "none" and not even.notes
+    asked = learn_by_probe(probed(tmp_path, (60, 12, 4), prior="even"))
+    assert asked.prior == "even" and not asked.notes
 
 
 def test_what_a_probe_is_moved_by_favours_rare_classes_in_the_units_of_its_logits(tmp_path):

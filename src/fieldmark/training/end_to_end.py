@@ -23,6 +23,7 @@ from fieldmark.training.plan import Plan
 from fieldmark.training.planning import plan
 from fieldmark.training.probe import fit_head, learn_without_labels
 from fieldmark.training.teacher import open_teacher
+from fieldmark.training.worlds import told
 
 
 def learn_end_to_end(job: Job) -> Learned:
@@ -53,7 +54,7 @@ def learn_end_to_end(job: Job) -> Learned:
         weights=weights,
         settings=msgspec.to_builtins(fitted.plan),
         reasons=reasons,
-        notes=(*fitted.notes, *_of_another_split(teachers, job)),
+        notes=(*fitted.notes, *told(job, fitted.plan.prior), *_of_another_split(teachers, job)),
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
         score_name=fitted.score_name,

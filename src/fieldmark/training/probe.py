@@ -24,7 +24,7 @@ from fieldmark.training.adjusting import Adjusted, shift_to_even
 from fieldmark.training.job import Job, Learned, Rows
 from fieldmark.training.network import Network, as_input
 from fieldmark.training.pixels import PixelSource, in_batches
-from fieldmark.training.worlds import choose_world
+from fieldmark.training.worlds import choose_world, told
 
 EMBED_BATCH = 64
 LEARN_FROM = 5_000  # images from which an encoder learns what it learns without labels
@@ -54,6 +54,7 @@ def learn_by_probe(job: Job) -> Learned:
         weights=weights,
         settings={"head_settings": head.settings or {}, "balance": balance, "prior": prior},
         reasons=tuple(choices),
+        notes=told(job, prior),
         prior=prior,
         out_of_fold=out_of_fold,
     )

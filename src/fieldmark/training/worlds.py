@@ -20,6 +20,17 @@ def choose_world(job: Job, choices: list[str]) -> tuple[str, Prior]:
     return balance, settle("prior", job.recipe.prior, BALANCES[balance].prior, f"what balance = {balance} is for")
 
 
+def told(job: Job, prior: Prior) -> tuple[str, ...]:
+    """What to know of answers that are for another world than the data's, where nobody asked for it."""
+    if prior == "data" or job.recipe.prior != "auto" or job.recipe.balance != "auto":
+        return ()
+    return (
+        f"the largest class has {unevenness(job):.3g} times the images of the smallest, so answers are for a world "
+        "whose classes are alike, and rare ones are found; where the world is as your images, --prior data is right "
+        "more often",
+    )
+
+
 def unevenness(job: Job) -> float:
     """How many times as many training images the largest class has as the smallest; 1 for several labels an image."""
     if job.data.task != "single":
