@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,19 @@ def test_small_images_are_enlarged_for_pretrained_weights_alone_and_it_is_said(t
     made = chosen(tmp_path, model=model, weights=weights)
     assert made.geometry.size_px == size_px
     assert any("enlarged" in reason for reason in made.reasons) == (size_px == 224)
+
+
+@pytest.mark.parametrize(
+    ("long", "asked", "fit"),
+    [(8, "auto", "squash"), (2, "auto", "crop"), (8, "crop", "crop"), (2, "pad", "pad")],
+)
+def test_where_a_square_would_lose_half_of_many_images_all_of_each_is_shown(tmp_path, long, asked, fit):
+    data = make.table(tmp_path, np.arange(60) % 3)
+    sizes = np.full((60, 2), 256, np.int32)
+    sizes[:long, 1] = 600
+    made = choose(Recipe(model="resnet18", weights="some.pth", fit=asked), replace(data, sizes_px=sizes))
+    assert made.geometry.fit == fit and (made.geometry.crop_fraction < 1.0) == (fit == "crop")
+    assert any("less than half" in reason for reason in made.reasons) == (fit == "squash")
 
 
 def test_few_images_are_folded_unless_a_split_is_asked(tmp_path):

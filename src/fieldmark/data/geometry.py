@@ -33,6 +33,9 @@ DRAFT_MARGIN = 2
 DRAFT_TOLERANCE = (2.0, 24)
 
 
+Fit = Literal["crop", "pad", "squash"]
+
+
 class Geometry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Output is uint8 [size_px, size_px, 3].
 
@@ -41,7 +44,7 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     size_px: Annotated[int, msgspec.Meta(ge=8, le=4096)]
-    fit: Literal["crop", "pad", "squash"] = "crop"
+    fit: Fit = "crop"
     filter: Literal["box", "bilinear", "bicubic", "lanczos"] = "bicubic"
     crop_fraction: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
     pad_value: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
