@@ -166,11 +166,9 @@ def _optimiser(from_scratch: str, pretrained: bool) -> tuple[str, str]:
 
 def _rate(job: Job, steps: Optimiser, batch: int, pretrained: bool) -> tuple[float, str]:
     (rate, why), share = steps.rate(batch, pretrained), job.choice.row.rate_share
-    return (
-        (rate, why)
-        if pretrained or share == 1.0
-        else (share * rate, f"{share:g} of what is {why}: it suits its kind")
-    )
+    if pretrained or share == 1.0:
+        return rate, why
+    return share * rate, f"{share:g} of what is {why}, as suits this network"
 
 
 def _mirror(flip: bool, small: bool, pretrained: bool, job: Job, left: _Left | None) -> tuple[bool, str]:
