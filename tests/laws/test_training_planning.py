@@ -15,7 +15,9 @@ from fieldmark.errors import UsageError
 from fieldmark.training import planning
 from fieldmark.training.job import Job
 from fieldmark.training.planning import plan
+from fieldmark.training.precision import fastest_precision
 from fieldmark.training.recipe import Recipe
+from fieldmark.training.speed import Speed
 
 
 def job_of(
@@ -143,10 +145,21 @@ def test_half_precision_without_a_gpu_is_refused(tmp_path):
 
 
 def test_the_precision_is_what_was_measured(tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "fastest_precision", lambda threads: ("bf16", f"measured on {threads} threads"))
-    made, choices = plan(job_of(tmp_path, threads=3), pretrained=False)
+    monkeypatch.setattr(planning, "fastest_precision", lambda learning: ("bf16", f"learns {learning('fp32'):g}/s"))
+    monkeypatch.setattr(planning, "speed_of", lambda *_: Speed(learning=7, answering=9))
+    made, choices = plan(job_of(tmp_path), pretrained=False, network=make.network())
     assert made.precision == "bf16"
-    assert "precision = bf16: measured on 3 threads" in choices
+    assert "precision = bf16: learns 7/s" in choices
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is asked, not measured")
+@pytest.mark.parametrize(("rounded", "chosen"), [(90.0, "fp32"), (110.0, "fp32"), (150.0, "bf16")])
+def test_bf16_is_taken_where_the_network_learns_clearly_faster_in_it(monkeypatch, rounded, chosen):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    precision, why = fastest_precision({"fp32": 100.0, "bf16": rounded}.__getitem__)
+    assert precision == chosen
+    assert f"{rounded:g} images/s in bf16" in why
+    assert fastest_precision(None)[0] == "fp32"
 
 
 @pytest.mark.parametrize("images", [1, 30, 300, 3_000, 300_000])

@@ -18,11 +18,10 @@ from fieldmark.measures.estimating import estimate_all
 from fieldmark.measures.intervals import proportion
 from fieldmark.measures.outcomes import Floats, Outcomes, outcomes
 from fieldmark.measures.paired import difference
-from fieldmark.measures.table import MEASURES
+from fieldmark.measures.table import HEADLINE, MEASURES
 from fieldmark.progress import Progress, about
 from fieldmark.report.comparison import Beside, Comparison
 
-MEASURE = {"single": "accuracy", "multi": "map"}
 TIMED_IMAGES = 200  # at most: a cascade takes longer for some images than for others
 
 
@@ -39,7 +38,7 @@ def compare(
     asked = [ask(each, test, about(progress, name)) for name, each in everyone.items()]
     evaluation = judge(whole.bundle.manifest, test, *asked[0], part="test")
     rows, seen = _same_images([*everyone.values()], asked, test)
-    measure = MEASURE[test.task]
+    measure = HEADLINE[test.task]
     spread = np.linspace(0, len(rows) - 1, min(len(rows), TIMED_IMAGES)).astype(np.int64)
     timed: list[Path] = [test.path(row) for row in rows[spread]]
     shown = (np.ones(needed.shape[1], dtype=bool), *needed)

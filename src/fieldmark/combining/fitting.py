@@ -17,9 +17,8 @@ from fieldmark.errors import DataError
 from fieldmark.evaluation.evaluate import targets_by_name
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.evaluation.summarise import summarise
-from fieldmark.inference.deciding import fit_decision, probabilities
+from fieldmark.inference.deciding import fit_decision, probabilities, weights_for
 from fieldmark.progress import Progress
-from fieldmark.training.shipping import alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +50,8 @@ def fit(
     manifest = next(iter(voices.values())).classifier.bundle.manifest
     targets, _ = targets_by_name(readable, manifest)
     # A world whose classes are alike is what they answer for, if they do, and so what they are judged in.
-    even = manifest.recipe.get("prior") == "even" and manifest.task == "single"
-    weights = alike(targets) if even else np.ones(len(targets))
+    fitted = weights_for(manifest.recipe.get("prior"), targets, manifest.task)
+    weights = np.ones(len(targets)) if fitted is None else fitted
     evidence = Evidence(
         names=tuple(voices),
         said=said,
@@ -63,7 +62,7 @@ def fit(
     )
     rule, reasons = row.fit(evidence)
     logits = as_logits(rule.probabilities(said), manifest.task)
-    decision = fit_decision(logits, targets, manifest.task, weights if even else None)
+    decision = fit_decision(logits, targets, manifest.task, fitted)
     measured = summarise(
         targets,
         probabilities(logits, decision, manifest.task),

@@ -16,10 +16,9 @@ from fieldmark.exporters.parity import TIE
 from fieldmark.inference.classifier import Classifier
 from fieldmark.measures.outcomes import Floats, outcomes
 from fieldmark.measures.paired import difference
-from fieldmark.measures.table import MEASURES
+from fieldmark.measures.table import HEADLINE, MEASURES
 from fieldmark.progress import Progress
 
-MEASURE = {"single": "accuracy", "multi": "map"}
 FEWEST_AGREE, MOST_LOST = 0.985, 0.005  # of what is rounded; float32 has to agree everywhere
 
 
@@ -30,7 +29,7 @@ def prove(said: Floats, expected: Floats, classifiers: Sequence[Classifier], dat
     task = reference.task
     same = answers(said, task, form.decision) == answers(expected, task, reference.decision)
     tied = margins(expected, task, reference.decision) <= TIE
-    measure = MEASURE[task]
+    measure = HEADLINE[task]
     targets = targets_by_name(data, reference)[0]
     seen = [
         outcomes(targets, each, task=task, thresholds=manifest.decision.thresholds)

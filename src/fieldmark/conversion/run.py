@@ -28,12 +28,11 @@ from fieldmark.data.reading import read
 from fieldmark.errors import MissingExtra, ParityError, UsageError
 from fieldmark.inference.canaries import record
 from fieldmark.inference.classifier import Classifier, ready
-from fieldmark.inference.deciding import fit_decision
+from fieldmark.inference.deciding import fit_decision, weights_for
 from fieldmark.inference.execution import Execution, for_many, for_one
 from fieldmark.inference.runner import Runner
 from fieldmark.measures.outcomes import Floats
 from fieldmark.progress import Progress, about, silent
-from fieldmark.training.shipping import alike
 
 BATCH = 32
 
@@ -220,8 +219,8 @@ def _fitted_again(classifier: Classifier, fitting: Dataset) -> Decision:
     pixels, rows = load_readable((fitting.path(row) for row in range(len(fitting))), manifest.geometry)
     logits = np.concatenate([classifier.run(pixels[at : at + BATCH])[1] for at in range(0, len(pixels), BATCH)])
     targets = fitting.targets[rows]
-    even = manifest.recipe.get("prior") == "even" and manifest.task == "single"
-    return fit_decision(logits, targets, manifest.task, alike(targets) if even else None)
+    weights = weights_for(manifest.recipe.get("prior"), targets, manifest.task)
+    return fit_decision(logits, targets, manifest.task, weights)
 
 
 def _deciding(classifier: Classifier, decision: Decision) -> Classifier:

@@ -59,6 +59,12 @@ def fit_decision(
     return msgspec.structs.replace(decision, thresholds=tuple(thresholds.tolist()))
 
 
+def weights_for(prior: object, targets: NDArray[Any], task: Task) -> NDArray[np.float64] | None:
+    """[N]: what each image counts for a decision in the world of `prior`: "even", where each class that is there
+    counts alike, or any other, the data's own. None: all images count alike."""
+    return np.asarray(1.0 / np.bincount(targets)[targets]) if prior == "even" and task == "single" else None
+
+
 def calibration_in_words(targets: NDArray[Any]) -> tuple[str, ...]:
     """What `fit_decision` does with several labels, for the choices of a bundle."""
     own, counted = has_enough(targets), (targets == 1).sum(axis=0) >= FEWEST_IMAGES

@@ -284,3 +284,5 @@ _PER_CLASS = (
 )
 
 MEASURES: Table[Measure] = Table.rows("measure", (*_SINGLE, *_MULTI, *_AVERAGES, *_SCORES, *_PER_CLASS))
+# By which two classifiers are compared on the same images.
+HEADLINE = {"single": "accuracy", "multi": "map"}

@@ -45,7 +45,8 @@ def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     steps = OPTIMISERS[optimiser]
-    left = _left(job, network, threads)
+    precision = _precision(job, network, threads)
+    left = _left(job, network, threads, precision[0])
     most = 32 if pretrained else steps.largest_batch
     batch = settle("batch", recipe.batch, *_batch(images, most, left))
     _refuse_more_than_there_are(recipe.batch, images)
@@ -55,7 +56,6 @@ def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple
     choices.extend(views.reasons)
     mirror = settle("mirror", _yes(recipe.mirror), *_mirror(views.flip, small, pretrained, job, left))
     _refuse_mirrors_unseen(views.flip, mirror)
-    fastest, fastest_why = _precision(recipe.precision, threads)
     schedule = settle("schedule", recipe.schedule, "cosine", "a late fall, gentle at its end")
     return (
         Plan(
@@ -79,7 +79,7 @@ def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple
             crop_scale=views.crop_scale,
             shift_px=views.shift_px,
             patience=settle("patience", recipe.patience, 0, "the last epochs, at the lowest rate, gain the most"),
-            precision=settle("precision", recipe.precision, fastest, fastest_why),
+            precision=settle("precision", recipe.precision, *precision),
             threads=settle("threads", recipe.threads, threads, "the processors that this process may use"),
             processes=world_size(),
             seed=recipe.seed,
@@ -129,11 +129,11 @@ class _Left:
     speed: Speed
 
 
-def _left(job: Job, network: Network | None, threads: int) -> _Left | None:
+def _left(job: Job, network: Network | None, threads: int, precision: Precision) -> _Left | None:
     """None where no budget asks, and on a GPU, which is quick enough not to."""
     if network is None or job.deadline is None or torch.cuda.is_available():
         return None
-    speed = together.agreed(speed_of(network, job, threads), Speed)
+    speed = together.agreed(speed_of(network, job, threads, precision), Speed)
     return _Left(seconds=max(0.0, job.deadline - time.monotonic()), speed=speed)
 
 
@@ -190,9 +190,15 @@ def _epochs(images: int, pretrained: bool, budget: bool) -> tuple[float, str]:
     return float(min(most, max(fewest, views // max(1, images)))), why
 
 
-def _precision(asked: str, threads: int) -> tuple[Precision, str]:
+def _precision(job: Job, network: Network | None, threads: int) -> tuple[Precision, str]:
+    """As asked, or what `network` is measured to learn fastest in."""
+    asked = job.recipe.precision
     if asked == "fp16" and not torch.cuda.is_available():
         raise UsageError(
             "fp16 arithmetic needs a GPU", where="--precision fp16", do="use --precision auto, bf16 or fp32"
         )
-    return fastest_precision(threads) if asked == "auto" else (asked, "as asked")  # type: ignore[return-value]
+    if asked != "auto":
+        return asked, "as asked"
+    if network is None:
+        return fastest_precision(None)
+    return fastest_precision(lambda precision: speed_of(network, job, threads, precision).learning)

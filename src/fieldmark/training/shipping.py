@@ -24,7 +24,7 @@ from fieldmark.bundle.layout import CANARIES, CARD, GRAPH, WEIGHTS
 from fieldmark.bundle.layout import REPORT as REPORT_FOLDER
 from fieldmark.bundle.schema import Data, Decision, Manifest, Part
 from fieldmark.bundle.writing import seal
-from fieldmark.data.dataset import Dataset, Task
+from fieldmark.data.dataset import Dataset
 from fieldmark.data.fingerprint import fingerprint
 from fieldmark.evaluation.evaluate import evaluate
 from fieldmark.evaluation.evaluation import Evaluation
@@ -34,7 +34,7 @@ from fieldmark.exporters.parity import compare
 from fieldmark.exporters.weights import save_weights
 from fieldmark.inference.canaries import draw, record
 from fieldmark.inference.classifier import Classifier, load
-from fieldmark.inference.deciding import calibration_in_words, fit_decision, probabilities
+from fieldmark.inference.deciding import calibration_in_words, fit_decision, probabilities, weights_for
 from fieldmark.inference.runner import open_graph
 from fieldmark.inference.timing import latency_ms
 from fieldmark.report.card import model_card
@@ -131,7 +131,7 @@ def _calibrated(job: Job, learned: Learned, graph: Path) -> tuple[NDArray[np.flo
     else:
         logits = graph_logits(graph, job.pixels, job.judged)
     targets = job.data.targets[job.judged]
-    decision = fit_decision(logits, targets, job.data.task, _weights(learned, targets, job.data.task))
+    decision = fit_decision(logits, targets, job.data.task, weights_for(learned.prior, targets, job.data.task))
     return logits, decision, calibration_in_words(targets) if job.data.task == "multi" else ()
 
 
@@ -192,7 +192,7 @@ def _out_of_fold(job: Job, learned: Learned, logits: NDArray[np.float32], fold: 
     calibrated, thresholds = np.zeros((2, *logits.shape), dtype=np.float64)
     for name in np.unique(fold):
         others = fold != name
-        weights = _weights(learned, targets[others], job.data.task)
+        weights = weights_for(learned.prior, targets[others], job.data.task)
         decision = fit_decision(logits[others], targets[others], job.data.task, weights)
         thresholds[~others] = 0.0 if decision.thresholds is None else decision.thresholds
         calibrated[~others] = probabilities(logits[~others], decision, job.data.task)
@@ -205,16 +205,6 @@ def _out_of_fold(job: Job, learned: Learned, logits: NDArray[np.float32], fold: 
         files=job.data.files[job.judged].tolist(),
         part="out-of-fold",
     )
-
-
-def _weights(learned: Learned, targets: NDArray[Any], task: Task) -> NDArray[np.float64] | None:
-    """[N], of images that calibrate for the world that is answered for; None: each counts alike."""
-    return alike(targets) if learned.prior == "even" and task == "single" else None
-
-
-def alike(targets: NDArray[Any]) -> NDArray[np.float64]:
-    """Weights [N] under which every class that is there counts alike."""
-    return np.asarray(1.0 / np.bincount(targets)[targets])
 
 
 def graph_logits(graph: Path, pixels: PixelSource, rows: Rows) -> NDArray[np.float32]:

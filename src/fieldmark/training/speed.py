@@ -1,4 +1,4 @@
-"""How fast a network learns and answers here: measured before what depends on it is decided, where a budget asks."""
+"""How fast a network learns and answers here: measured before what depends on it is decided."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from fieldmark.training.determinism import deterministic
 from fieldmark.training.job import Job
 from fieldmark.training.network import Network
+from fieldmark.training.precision import Precision
 from fieldmark.training.scoring import scoring_batch
 from fieldmark.training.winograd import winograd
 
-IMAGES = 32  # at most; of photos fewer are scored at once, and would take seconds
-_ROUNDS = 2  # the first is slower, and not counted
+PART = 8  # so much of a batch tells whether there is time for the whole of it
+LONGEST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,27 +29,35 @@ class Speed:
     answering: float
 
 
-def speed_of(network: Network, job: Job, threads: int) -> Speed:
+def speed_of(network: Network, job: Job, threads: int, precision: Precision = "fp32") -> Speed:
     """Of a copy of the network on the first of the job's training images; the network stays as it is."""
     tried = copy.deepcopy(network).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    rows = job.train[: min(IMAGES, scoring_batch(job) // 4)]
-    pixels = torch.from_numpy(job.pixels[rows])
+    pixels = torch.from_numpy(job.pixels[job.train[: scoring_batch(job)]])
 
-    def learn() -> None:
-        tried(pixels)[1].square().mean().backward()
+    def learn(some: Tensor) -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            logits = tried(some)[1]
+        logits.float().square().mean().backward()
 
-    def answer() -> None:
+    def answer(some: Tensor) -> None:
         with torch.inference_mode():
-            tried(pixels)
+            tried(some)
 
     with deterministic(threads), winograd(tried):
-        return Speed(learning=len(rows) / _seconds(learn), answering=len(rows) / _seconds(answer))
+        return Speed(learning=_per_second(learn, pixels), answering=_per_second(answer, pixels))
 
 
-def _seconds(once: Callable[[], None]) -> float:
-    took = []
-    for _ in range(_ROUNDS):
-        began = time.perf_counter()
-        once()
-        took.append(time.perf_counter() - began)
-    return min(took)
+def _per_second(once: Callable[[Tensor], None], images: Tensor) -> float:
+    """Of so many images as are used at once; of a few where those would take long."""
+    few = images[: max(1, len(images) // PART)]
+    _seconds(once, few)  # the first time is slower
+    seconds = _seconds(once, few)
+    if seconds * len(images) > LONGEST_S * len(few):
+        return len(few) / seconds
+    return len(images) / min(_seconds(once, images) for _ in range(2))
+
+
+def _seconds(once: Callable[[Tensor], None], images: Tensor) -> float:
+    began = time.perf_counter()
+    once(images)
+    return time.perf_counter() - began
