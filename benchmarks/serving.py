@@ -4,9 +4,10 @@
 Connections stay open, and each asks as soon as it has its answer, with the bytes of an image file as the body.
 "folder": a process that predicts the same files over and over, a worker and one thread a core, as `predict` does.
 "json": the same with {"images": ["<base64>"]} as the body, which is what LitServe is asked with where --litserve is
-given (litserve_app.py). Rounds take turns. The load generator's share of the processor is told, and
-`over_folder_without_client` takes it off: requests a second over what folder prediction reaches with the share that
-the generator left.
+given (litserve_app.py). "half load": 16 connections that ask at given times, half as many a second as the round's
+best, each counted from its time on; `p99_over_one` is its p99 over the median of one connection. Rounds take turns.
+The load generator's share of the processor is told, and `over_folder_without_client` takes it off: requests a second
+over what folder prediction reaches with the share that the generator left.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from fieldmark.inference.classifier import ready
 from fieldmark.inference.execution import for_many
 
 IMAGES = 200
+HALF_LOAD = "16"  # connections
 
 
 def folder(bundle: str, files: list[Path], seconds: float) -> float:
@@ -71,13 +73,17 @@ def as_json(file: Path) -> bytes:
     return json.dumps({"images": [base64.b64encode(file.read_bytes()).decode()]}).encode()
 
 
-async def asking(place: Place, bodies: Iterator[bytes], until: float, took: list[float], lost: list[str]) -> None:
+async def asking(
+    place: Place, bodies: Iterator[bytes], starts: Iterator[float], until: float, took: list[float], lost: list[str]
+) -> None:
+    """Asks at each of `starts`, which the others take from, too, and counts from there, however late it is."""
     reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
     kind = "application/json" if place.json else "image/jpeg"
     head_of = f"POST {place.path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: ".encode()
     try:
-        while time.perf_counter() < until:
-            body, began = next(bodies), time.perf_counter()
+        while (began := next(starts)) < until:
+            await asyncio.sleep(max(0.0, began - time.perf_counter()))
+            body = next(bodies)
             writer.write(head_of + b"%d\r\n\r\n" % len(body) + body)
             head = await reader.readuntil(b"\r\n\r\n")
             found = re.search(rb"(?i)content-length: (\d+)", head)
@@ -90,12 +96,26 @@ async def asking(place: Place, bodies: Iterator[bytes], until: float, took: list
         writer.close()
 
 
-async def client(place: Place, files: list[Path], connections: int, seconds: float) -> dict[str, Any]:
+def starting(rate: float | None) -> Iterator[float]:
+    """When requests begin: `rate` a second from now on; None: whenever somebody asks."""
+    if rate is None:
+        return iter(time.perf_counter, None)
+    return itertools.count(time.perf_counter(), 1 / rate)
+
+
+async def client(
+    place: Place, files: list[Path], connections: int, seconds: float, rate: float | None
+) -> dict[str, Any]:
     bodies = itertools.cycle([as_json(file) if place.json else file.read_bytes() for file in files])
-    await asyncio.gather(*(asking(place, bodies, time.perf_counter() + 1, [], []) for _ in range(connections)))
+
+    async def ask(seconds: float, took: list[float], lost: list[str]) -> None:
+        like, until = (place, bodies, starting(rate)), time.perf_counter() + seconds
+        await asyncio.gather(*(asking(*like, until, took, lost) for _ in range(connections)))
+
+    await ask(1.0, [], [])
     before, took, lost = resource.getrusage(resource.RUSAGE_SELF), [], []
     began = time.perf_counter()
-    await asyncio.gather(*(asking(place, bodies, began + seconds, took, lost) for _ in range(connections)))
+    await ask(seconds, took, lost)
     lasted, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     p50, p99 = np.percentile(took, [50, 99]) * 1000
@@ -161,6 +181,7 @@ def main() -> None:
     parser.add_argument("--litserve", action="store_true")
     parser.add_argument("--only", choices=["folder", "client"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rate", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--path", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -170,23 +191,27 @@ def main() -> None:
         return
     if asked.only == "client":
         place = Place(port=asked.port, path=asked.path, json=asked.json)
-        print(json.dumps(asyncio.run(client(place, files, int(asked.connections), asked.seconds))))
+        print(json.dumps(asyncio.run(client(place, files, int(asked.connections), asked.seconds, asked.rate))))
         return
     like = [asked.bundle, str(asked.images), "--seconds", str(asked.seconds)]
     folders: list[float] = []
     kinds = ["jpeg", "json", *(["litserve"] if asked.litserve else [])]
     counts = asked.connections.split(",")
     rounds: dict[tuple[str, str], list[dict[str, Any]]] = {(kind, count): [] for count in counts for kind in kinds}
+    rounds["half load", HALF_LOAD] = []
 
-    def measure(kind: str, place: Place) -> None:
-        for count in counts:
-            words = (*like, "--only", "client", *place.words(), "--connections", count)
+    def measure(kind: str, place: Place, *more: str) -> None:
+        for count in counts if kind in kinds else (HALF_LOAD,):
+            words = (*like, "--only", "client", *place.words(), "--connections", count, *more)
             rounds[kind, count].append(in_a_process(*words))
 
     for _ in range(asked.rounds):
         folders.append(in_a_process(*like, "--only", "folder"))
         with server(asked.bundle) as port:
-            measure("jpeg", Place(port=port, path="/v1/predict", json=False))
+            jpeg = Place(port=port, path="/v1/predict", json=False)
+            measure("jpeg", jpeg)
+            best = max(rounds["jpeg", count][-1]["requests_per_s"] for count in counts)
+            measure("half load", jpeg, "--rate", str(best / 2))
             measure("json", Place(port=port, path="/v1/predict", json=True))
         if asked.litserve:
             with litserve(asked.bundle) as port:
@@ -197,6 +222,8 @@ def main() -> None:
         row = {name: statistics.median(each[name] for each in found) for name in found[0] if name != "not_answered"}
         row |= {"over_folder": row["requests_per_s"] / usual}
         row["over_folder_without_client"] = row["over_folder"] / (1 - row["client_share"])
+        if kind == "half load" and "1" in counts:
+            row["p99_over_one"] = row["p99_ms"] / statistics.median(each["p50_ms"] for each in rounds["jpeg", "1"])
         row["not_answered"] = sum(len(each["not_answered"]) for each in found)
         rounded = {name: round(value, 3) for name, value in row.items()}
         print(json.dumps({"asked_by": kind, "connections": int(count), **rounded}))

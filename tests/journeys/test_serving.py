@@ -242,8 +242,9 @@ def test_the_examples_work_as_they_stand_on_the_page(language, source, server, i
     assert right in done.stdout and "error" not in done.stdout, done
 
 
-def test_no_answer_carries_the_row_of_another(bundle, server):
-    """Each picture is of a size and colour of its own; many ask at once, alone and several together."""
+@pytest.mark.parametrize("requests", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_no_answer_carries_the_row_of_another(bundle, server, requests):
+    """Each picture is of a colour of its own; many ask at once, alone and several together."""
     colours = pictures(60, 24, seed=5)
     sent = [encoded(each) for each in colours]
     right = [expected(bundle, image) for image in sent]
@@ -255,7 +256,7 @@ def test_no_answer_carries_the_row_of_another(bundle, server):
         return chosen, [said(answer) for answer in answers]
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        for chosen, answers in pool.map(ask, range(200)):
+        for chosen, answers in pool.map(ask, range(requests)):
             for which, answer in zip(chosen, answers, strict=True):
                 assert answer == pytest.approx(right[which], abs=1e-6)
 
