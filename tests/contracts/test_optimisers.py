@@ -65,7 +65,7 @@ def test_at_the_rate_of_its_row_the_loss_falls(optimiser):
     torch.manual_seed(0)
     network, row = make.network(), OPTIMISERS[optimiser]
     pixels, targets = map(torch.from_numpy, make.squares(48))
-    rate, why = row.rate(len(targets), False)
+    rate, why = row.rate(len(targets), 40, False)
     stepper = optimisers.build(network, msgspec.structs.replace(make.PLAN, optimiser=optimiser, learning_rate=rate))
     losses = []
     for _ in range(40):

@@ -26,9 +26,12 @@ def test_the_network_is_as_it_was_and_both_speeds_are_told(tmp_path):
     assert torch.equal(torch.random.get_rng_state(), drawn)
 
 
-def planned(tmp_path, monkeypatch, *, images: int, learning: float, answering: float = 1e6, seconds: float = 100.0):
+def planned(
+    tmp_path, monkeypatch, *, images: int, learning: float, answering: float = 1e6, seconds: float = 100.0, **choice
+):
     monkeypatch.setattr(planning, "speed_of", lambda *_: Speed(learning=learning, answering=answering))
     job = replace(make.job(tmp_path, recipe=Recipe(budget="100s", flip="yes")), deadline=time.monotonic() + seconds)
+    job = replace(job, choice=replace(job.choice, **choice))
     job = replace(job, train=job.train.repeat(-(-images // len(job.train)))[:images])
     return plan(job, pretrained=False, network=make.network())
 
@@ -47,6 +50,20 @@ def test_mirror_images_are_asked_where_there_is_time_for_it(tmp_path, monkeypatc
     made, why = planned(tmp_path, monkeypatch, images=64, learning=1e6, answering=answering)
     assert made.mirror == mirrored
     assert mirrored or any("of the budget" in line for line in why if line.startswith("mirror"))
+
+
+def test_the_steps_that_there_is_time_for_decide_how_long_each_is(tmp_path, monkeypatch):
+    """With Muon; the batch, too, must be alike for that."""
+    row = replace(make.ROW, optimiser="muon")
+    rates = []
+    for learning in (1e3, 1e4, 1e9):
+        made, why = planned(tmp_path, monkeypatch, images=50_000, learning=learning, row=row)
+        assert made.batch == 512
+        rates.append(made.learning_rate)
+        steps = min(100 * learning / 512, made.epochs * (50_000 // 512))
+        (said,) = (line for line in why if line.startswith("learning rate"))
+        assert int(said.split(" steps")[0].split()[-1]) == pytest.approx(steps, rel=0.02)
+    assert rates[0] > rates[1] > rates[2] > 0
 
 
 def test_without_a_budget_nothing_is_measured(tmp_path, monkeypatch):

@@ -20,22 +20,23 @@ from fieldmark.training.plan import Plan
 MOMENTUM = 0.9
 MUON_MOMENTUM = 0.6  # of what Muon leaves to SGD
 RATES = 6  # as many learning rates at most, from first layer to head
+FEW_STEPS = 200  # of Muon, up to which they may be as long as any
 BESIDE_MUON = 0.83  # share of Muon's rate, which is in units of the filters' size, that suits the rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimiser:
     """A row. `over(weights, plan)` moves the weights that train, which stand in the network's order; `rate(batch,
-    pretrained)` is the peak learning rate that suits it, and `decay` the weight decay, each with the reason;
-    `largest_batch` is the most images a step from scratch, and `head_spread` the standard deviation of a new head's
-    weights. Nought is well where steps go with the gradient. Adam's go with the gradient over its own size of late,
+    steps, pretrained)` is the peak learning rate that suits so many steps, and `decay` the weight decay, each with
+    the reason; `largest_batch` is the most images a step from scratch, and `head_spread` the standard deviation of a
+    new head's weights. Nought is well where steps go with the gradient. Adam's go with the gradient over its own size of late,
     and behind a head of noughts there was none: the first steps would be thirty times too long."""
 
     name: str
     summary: str
     reference: str
     over: Callable[[Sequence[Tensor], Plan], torch.optim.Optimizer]
-    rate: Callable[[int, bool], tuple[float, str]]
+    rate: Callable[[int, float, bool], tuple[float, str]]
     decay: tuple[float, str]
     largest_batch: int = 128
     head_spread: float = 0.0
@@ -88,21 +89,26 @@ def _groups(key: str, weights: Sequence[Tensor], plan: Plan, share: float = 1.0)
     return [group for group in groups if group["params"]]
 
 
-def _rate_of_sgd(batch: int, pretrained: bool) -> tuple[float, str]:
+def _rate_of_sgd(batch: int, _steps: float, pretrained: bool) -> tuple[float, str]:
     return (0.01 if pretrained else 0.1) * batch / 128, f"in proportion to a batch of {batch} (Goyal et al. 2017)"
 
 
-def _rate_of_adamw(_batch: int, pretrained: bool) -> tuple[float, str]:
+def _rate_of_adamw(_batch: int, _steps: float, pretrained: bool) -> tuple[float, str]:
     return (3e-4, "usual for fine-tuning") if pretrained else (2e-3, "usual for small networks from scratch")
 
 
-def _rate_of_lion(_batch: int, pretrained: bool) -> tuple[float, str]:
+def _rate_of_lion(_batch: int, _steps: float, pretrained: bool) -> tuple[float, str]:
     return (6e-5 if pretrained else 4e-4), "a fifth of AdamW's (Chen et al. 2023: a third to a tenth)"
 
 
-def _rate_of_muon(batch: int, pretrained: bool) -> tuple[float, str]:
-    rate = (0.03 if pretrained else 0.24) * (batch / 512) ** 0.5
-    return rate, f"of a filter's size; with the root of a batch of {batch}, as steps of fixed length want"
+def _rate_of_muon(batch: int, steps: float, pretrained: bool) -> tuple[float, str]:
+    if pretrained:
+        return 0.03 * (batch / 512) ** 0.5, f"of a filter's size; with the root of a batch of {batch}"
+    # A step is as long as another, so a long walk needs short ones: on CIFAR-10, by 5,000 images held out, 0.24 is
+    # better than 0.12 over 130 steps, 0.17 than either over 400, and 0.12 than 0.24, by two points, over 1,300.
+    shorter = min(1.0, (FEW_STEPS / steps) ** 0.5)
+    why = f"of a filter's size; with the root of a batch of {batch}, against that of about {steps:.0f} steps"
+    return 0.24 * shorter * (batch / 512) ** 0.5, why
 
 
 _DECAY = (5e-3, "decoupled; 5e-4 in PyTorch's coupled form")

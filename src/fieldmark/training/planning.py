@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -44,14 +45,15 @@ def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple
 
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
-    steps = OPTIMISERS[optimiser]
+    row = OPTIMISERS[optimiser]
     precision = _precision(job, network, threads)
     left = _left(job, network, threads, precision[0])
-    most = 32 if pretrained else steps.largest_batch
+    most = 32 if pretrained else row.largest_batch
     batch = settle("batch", recipe.batch, *_batch(images, most, left))
     _refuse_more_than_there_are(recipe.batch, images)
     _refuse_frozen_noise(recipe.frozen_share, pretrained)
     epochs = settle("epochs", recipe.epochs, *_epochs(images, pretrained, recipe.budget != "none"))
+    steps = _steps(images, batch, epochs, left)
     views = choose_views(job, epochs=epochs, batch=batch)
     choices.extend(views.reasons)
     mirror = settle("mirror", _yes(recipe.mirror), *_mirror(views.flip, small, pretrained, job, left))
@@ -63,8 +65,8 @@ def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple
             batch=batch,
             micro_batch=recipe.micro_batch,
             optimiser=optimiser,
-            learning_rate=settle("learning rate", recipe.learning_rate, *_rate(job, steps, batch, pretrained)),
-            weight_decay=settle("weight decay", recipe.weight_decay, *steps.decay),
+            learning_rate=settle("learning rate", recipe.learning_rate, *_rate(job, row, batch, steps, pretrained)),
+            weight_decay=settle("weight decay", recipe.weight_decay, *row.decay),
             first_layer_rate=0.3 if pretrained else 1.0,
             frozen_share=settle("frozen share", recipe.frozen_share, *_frozen(pretrained)),
             keeps_statistics=pretrained,
@@ -164,8 +166,14 @@ def _optimiser(from_scratch: str, pretrained: bool) -> tuple[str, str]:
     return ("adamw", "gentle on pretrained weights") if pretrained else (from_scratch, "best for it from scratch")
 
 
-def _rate(job: Job, steps: Optimiser, batch: int, pretrained: bool) -> tuple[float, str]:
-    (rate, why), share = steps.rate(batch, pretrained), job.choice.row.rate_share
+def _steps(images: int, batch: int, epochs: float, left: _Left | None) -> float:
+    """About so many there will be: of all epochs, or, if those are fewer, for which there is time in the budget."""
+    affordable = left.seconds * left.speed.learning / batch if left else math.inf
+    return max(1.0, min(epochs * max(1, images // batch), affordable))
+
+
+def _rate(job: Job, optimiser: Optimiser, batch: int, steps: float, pretrained: bool) -> tuple[float, str]:
+    (rate, why), share = optimiser.rate(batch, steps, pretrained), job.choice.row.rate_share
     if pretrained or share == 1.0:
         return rate, why
     return share * rate, f"{share:g} of what is {why}, as suits this network"
