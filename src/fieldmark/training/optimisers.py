@@ -29,8 +29,8 @@ class Optimiser:
     """A row. `over(weights, plan)` moves the weights that train, which stand in the network's order; `rate(batch,
     steps, pretrained)` is the peak learning rate that suits so many steps, and `decay` the weight decay, each with
     the reason; `largest_batch` is the most images a step from scratch, and `head_spread` the standard deviation of a
-    new head's weights. Nought is well where steps go with the gradient. Adam's go with the gradient over its own size of late,
-    and behind a head of noughts there was none: the first steps would be thirty times too long."""
+    new head's weights. Nought is well where steps go with the gradient. Adam's go with the gradient over its own size
+    of late, and behind a head of noughts there was none: the first steps would be thirty times too long."""
 
     name: str
     summary: str
