@@ -22,16 +22,17 @@ from typing import Any
 
 from fieldmark.cores import available_cores
 from fieldmark.measures.intervals import proportion
-from fieldmark.units import parse_duration
+from fieldmark.units import seconds
 
 BATCH, SIZE_PX, SMALLEST_CROP = 128, 32, 0.75
 STEPS = 40  # to know the speed by, after as many that are not timed
-# torchvision may have been built for another torch; our zoo imports it all the same.
+# Our zoo imports torchvision where it was built for another torch, too.
 START_TIMM = "import sys, runpy, fieldmark.encoders.zoo; sys.argv = sys.argv[1:]; "
 START_TIMM += "runpy.run_path(sys.argv[0], run_name='__main__')"
 
 
 def fastai(data: Path, budget_s: float, seed: int) -> dict[str, Any]:
+    import fieldmark.encoders.zoo  # noqa: F401, I001  torchvision may have been built for another torch
     from fastai.callback.core import Callback, CancelFitException
     from fastai.vision import all as vision
 
@@ -116,9 +117,7 @@ def main() -> None:
     parser.add_argument("--fastai", action="store_true")
     parser.add_argument("--timm", type=Path, help="path of timm's train.py")
     asked = parser.parse_args()
-    budget_s = parse_duration(asked.budget)
-    if budget_s is None:
-        raise SystemExit("--budget says how long, such as 5m")
+    budget_s = seconds(asked.budget, where="--budget")
     peers = {"fastai": lambda: fastai(asked.data, budget_s, asked.seed)} if asked.fastai else {}
     if asked.timm:
         peers["timm"] = lambda: timm(asked.timm, asked.data, budget_s, asked.seed)
