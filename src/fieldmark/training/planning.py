@@ -23,6 +23,7 @@ from fieldmark.training.network import Network
 from fieldmark.training.optimisers import OPTIMISERS, Optimiser
 from fieldmark.training.plan import Plan
 from fieldmark.training.precision import Precision, fastest_precision
+from fieldmark.training.recipe import Recipe
 from fieldmark.training.schedule import SCHEDULES
 from fieldmark.training.settled import settled
 from fieldmark.training.speed import Speed, speed_of
@@ -30,6 +31,7 @@ from fieldmark.training.speed import Speed, speed_of
 FROZEN = 0.5
 # Of a budget: what learning has of it, about; how many steps it should allow at least; what mirror images may take.
 LEARNING_SHARE, STEPS, MIRROR_SHARE = 0.6, 64, 0.15
+MOST_PASSES = 40.0  # under a budget, from scratch
 
 
 def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple[Plan, tuple[str, ...]]:
@@ -39,14 +41,14 @@ def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple
     setting that cannot be followed on this machine.
     """
     recipe, size_px, images = job.recipe, job.choice.geometry.size_px, len(job.train)
-    threads = max(1, available_cores() // local_world_size()) if recipe.threads == "auto" else recipe.threads
+    threads = threads_for(recipe)
     choices: list[str] = []
     settle = partial(settled, choices)
 
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     row = OPTIMISERS[optimiser]
-    precision = _precision(job, network, threads)
+    precision = precision_for(job, network, threads)
     left = _left(job, network, threads, precision[0])
     most = 32 if pretrained else row.largest_batch
     batch = settle("batch", recipe.batch, *_batch(images, most, left))
@@ -192,13 +194,18 @@ def _mirror(flip: bool, small: bool, pretrained: bool, job: Job, left: _Left | N
 
 def _epochs(images: int, pretrained: bool, budget: bool) -> tuple[float, str]:
     if budget:
-        return (20.0 if pretrained else 40.0), "at most; the budget decides"
+        return (20.0 if pretrained else MOST_PASSES), "at most; the budget decides"
     fewest, most, views = (5, 15, 15_000) if pretrained else (12, 30, 18_000)
     why = f"{fewest} passes, or up to {most} where there are few images"
     return float(min(most, max(fewest, views // max(1, images)))), why
 
 
-def _precision(job: Job, network: Network | None, threads: int) -> tuple[Precision, str]:
+def threads_for(recipe: Recipe) -> int:
+    """As asked, or this process's share of the processors."""
+    return max(1, available_cores() // local_world_size()) if recipe.threads == "auto" else recipe.threads
+
+
+def precision_for(job: Job, network: Network | None, threads: int) -> tuple[Precision, str]:
     """As asked, or what `network` is measured to learn fastest in."""
     asked = job.recipe.precision
     if asked == "fp16" and not torch.cuda.is_available():

@@ -40,6 +40,7 @@ from fieldmark.training.probe import learn_by_probe
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.shipping import Wishes, ship
 from fieldmark.training.suspects import beside, write_suspects
+from fieldmark.training.widening import widened
 
 ASKED = "recipe.json"
 LEARN = {"probe": learn_by_probe, "network": learn_end_to_end}
@@ -118,6 +119,7 @@ def train(
         )
         if recipe.noisy == "yes":
             job = doubt(job)
+        job = widened(job)
         learned = LEARN[choice.method](job)
         wishes = Wishes(name=name_of(out), canaries=canaries, thumbnails=thumbnails)
         report = ship(job, learned, folder, wishes, begun=begun) if rank() == 0 else None
