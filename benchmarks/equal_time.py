@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,7 +84,10 @@ def timm(script: Path, data: Path, budget_s: float, seed: int) -> dict[str, Any]
     words += ["--log-interval", "10"]
     with tempfile.TemporaryDirectory() as folder:
         with subprocess.Popen(
-            [*words, "--epochs", "1", "--output", f"{folder}/tried"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [*words, "--epochs", "1", "--output", f"{folder}/tried"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         ) as tried:
             each, steps = _step_times(tried)
         begun = time.perf_counter()
@@ -100,7 +105,7 @@ def _step_times(tried: subprocess.Popen[bytes]) -> tuple[float, int]:
         if found := re.search(r"\[ *(\d+)/(\d+) .*Time: ([\d.]+)s", line.decode()):
             seen.append(float(found[3]))
             if int(found[1]) >= 2 * STEPS:
-                tried.kill()
+                os.killpg(tried.pid, signal.SIGKILL)  # its loaders with it
                 return sorted(seen)[len(seen) // 2], int(found[2])
     raise SystemExit("timm's script ended before it had told its speed")
 
