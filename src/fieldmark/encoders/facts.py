@@ -22,6 +22,7 @@ class Facts:
 
 
 ROWS = (
+    Facts(name="airbench", family="VGG", size_px=32, parameters=1_970_232, multiply_adds=118_144_800),
     Facts(name="alexnet", family="AlexNet", size_px=224, parameters=57_004_992, multiply_adds=710_092_480),
     Facts(name="colour", family="colour", size_px=64, parameters=0, multiply_adds=762_752),
     Facts(

@@ -100,7 +100,7 @@ def residual_row(widths: tuple[int, int, int]) -> EncoderRow:
     return EncoderRow(
         reference="He et al. 2016, Deep residual learning; its start after Jordan 2024, airbench",
         build=build,
-        geometry=_geometry,
+        geometry=small_geometry,
         fits_small=True,
         method="network",
         trainable=True,
@@ -108,7 +108,8 @@ def residual_row(widths: tuple[int, int, int]) -> EncoderRow:
     )
 
 
-def _geometry(size_px: int | None) -> Geometry:
+def small_geometry(size_px: int | None) -> Geometry:
+    """Pixels as they are, whatever the shape; 32 px where nothing else is asked."""
     return Geometry(size_px=size_px or 32, fit="squash", filter="bilinear")
 
 
