@@ -23,6 +23,7 @@ class Facts:
 
 ROWS = (
     Facts(name="airbench", family="VGG", size_px=32, parameters=1_970_232, multiply_adds=118_144_800),
+    Facts(name="airbench-small", family="VGG", size_px=32, parameters=496_824, multiply_adds=33_064_992),
     Facts(name="alexnet", family="AlexNet", size_px=224, parameters=57_004_992, multiply_adds=710_092_480),
     Facts(name="colour", family="colour", size_px=64, parameters=0, multiply_adds=762_752),
     Facts(
@@ -37,8 +38,6 @@ ROWS = (
     Facts(name="hog", family="HOG", size_px=128, parameters=0, multiply_adds=4_313_088),
     Facts(name="lenet", family="LeNet", size_px=32, parameters=61_298, multiply_adds=650_880),
     Facts(name="resnet-small", family="ResNet", size_px=32, parameters=978_576, multiply_adds=27_131_904),
-    Facts(name="resnet-small-64", family="ResNet", size_px=32, parameters=1_737_920, multiply_adds=47_972_352),
-    Facts(name="resnet-small-96", family="ResNet", size_px=32, parameters=3_906_336, multiply_adds=107_347_968),
     Facts(name="sift", family="SIFT", size_px=128, parameters=0, multiply_adds=20_115_456),
     Facts(name="vgg16_bn", size_px=224, parameters=134_268_992, multiply_adds=15_466_168_320, licence="bsd-3-clause"),
     Facts(name="resnet18", size_px=224, parameters=11_176_512, multiply_adds=1_813_561_344, licence="apache-2.0"),

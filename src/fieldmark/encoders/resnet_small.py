@@ -13,6 +13,7 @@ from fieldmark.encoders.encoder import Encoder
 from fieldmark.encoders.row import EncoderRow
 from fieldmark.encoders.whitening import Standardise, sample, whitening_filters
 
+WIDTHS = (48, 96, 192)
 PATCH_PX = 4
 BIAS_SCALE = 4.0
 
@@ -58,18 +59,18 @@ class ResidualBlock(nn.Module):
 
 
 class ResNetSmall(Encoder):
-    """float32 [N, 3, S, S] in 0..1 -> float32 [N, widths[-1]], the maximum of each map; `widths` are the channels of
-    its three stages.
+    """float32 [N, 3, S, S] in 0..1 -> float32 [N, 192], the maximum of each map.
 
     The first layer whitens 4 x 4 patches at stride 2, is learnt from the training images without labels, and stays
     as it is; each of its filters is there with both signs. Working at half the resolution from the start is what
-    makes it quick: at 32 px a pass forward through 48, 96 and 192 channels takes 27 million multiplications.
+    makes it quick: at 32 px a pass forward takes 27 million multiplications.
     """
 
-    def __init__(self, widths: tuple[int, int, int]) -> None:
+    embedding_size = WIDTHS[-1]
+
+    def __init__(self) -> None:
         super().__init__()
-        first, second, third = widths
-        self.embedding_size = third
+        first, second, third = WIDTHS
         self.standardise = Standardise()
         self.patches = nn.Conv2d(3, first, PATCH_PX, stride=2, padding=1)
         self.patches.weight.requires_grad_(False)
@@ -82,7 +83,7 @@ class ResNetSmall(Encoder):
     def learn(self, pixels: NDArray[np.uint8], seed: int) -> None:
         images = sample(pixels, seed)
         self.standardise.learn(images)
-        filters = whitening_filters(self.standardise(images), PATCH_PX, self.patches.out_channels // 2)
+        filters = whitening_filters(self.standardise(images), PATCH_PX, WIDTHS[0] // 2)
         with torch.no_grad():
             self.patches.weight.copy_(torch.cat([filters, -filters]))
 
@@ -91,21 +92,8 @@ class ResNetSmall(Encoder):
         return maps.amax((2, 3))
 
 
-def residual_row(widths: tuple[int, int, int]) -> EncoderRow:
-    """The row of such a network with so many channels in its three stages."""
-
-    def build(size_px: int) -> ResNetSmall:  # noqa: ARG001  any size from 16 px on
-        return ResNetSmall(widths)
-
-    return EncoderRow(
-        reference="He et al. 2016, Deep residual learning; its start after Jordan 2024, airbench",
-        build=build,
-        geometry=small_geometry,
-        fits_small=True,
-        method="network",
-        trainable=True,
-        optimiser="muon",
-    )
+def _build(size_px: int) -> ResNetSmall:  # noqa: ARG001  any size from 16 px on
+    return ResNetSmall()
 
 
 def small_geometry(size_px: int | None) -> Geometry:
@@ -113,4 +101,12 @@ def small_geometry(size_px: int | None) -> Geometry:
     return Geometry(size_px=size_px or 32, fit="squash", filter="bilinear")
 
 
-ROW = residual_row((48, 96, 192))
+ROW = EncoderRow(
+    reference="He et al. 2016, Deep residual learning; first layer and starting weights after Jordan 2024, airbench",
+    build=_build,
+    geometry=small_geometry,
+    fits_small=True,
+    method="network",
+    trainable=True,
+    optimiser="muon",
+)

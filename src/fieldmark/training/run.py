@@ -28,6 +28,7 @@ from fieldmark.ranks import rank
 from fieldmark.report.document import parse
 from fieldmark.report.report import Report
 from fieldmark.training import together
+from fieldmark.training.affording import afforded
 from fieldmark.training.cache import cache_pixels
 from fieldmark.training.cache_folder import parse_size
 from fieldmark.training.choosing import Choice, choose, parse_duration
@@ -40,7 +41,6 @@ from fieldmark.training.probe import learn_by_probe
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.shipping import Wishes, ship
 from fieldmark.training.suspects import beside, write_suspects
-from fieldmark.training.widening import widened
 
 ASKED = "recipe.json"
 LEARN = {"probe": learn_by_probe, "network": learn_end_to_end}
@@ -119,7 +119,7 @@ def train(
         )
         if recipe.noisy == "yes":
             job = doubt(job)
-        job = widened(job)
+        job = afforded(job)
         learned = LEARN[choice.method](job)
         wishes = Wishes(name=name_of(out), canaries=canaries, thumbnails=thumbnails)
         report = ship(job, learned, folder, wishes, begun=begun) if rank() == 0 else None
