@@ -15,7 +15,7 @@ from fieldmark.errors import UnknownName
 from fieldmark.training.recipe import Recipe
 
 SMALLER_PX = 128  # a photo network fed fewer pixels answers in a third of the time
-FROM_SCRATCH = ("lenet", "resnet-small", "mobilenetv4_conv_small")  # for small images
+FROM_SCRATCH = ("lenet", "resnet-small", "airbench-small")  # for small images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
