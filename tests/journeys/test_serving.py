@@ -35,7 +35,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(bundle):
-    with serving(bundle, "--max-body", "1MB") as running:
+    with serving(bundle, "--max-body", "1MB", "--workers", "2") as running:
         yield running
 
 
