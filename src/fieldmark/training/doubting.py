@@ -92,7 +92,8 @@ def _kept(file: Path) -> NDArray[np.float32] | None:
 
 def _said(noise: LabelNoise, judged: int, probe: str) -> str:
     return (
-        f"label noise: {in_words(noise)}, by {probe} on {judged:,} training images in {FOLDS} folds; "
+        f"label noise: {in_words(noise)}, by {probe} on {judged:,} training images in {FOLDS} folds. The "
+        "interval is of chance alone: what this probe gets wrong itself can put the truth some points outside it; "
         f"{noise.joint_rate:.1%} if all that this probe cannot tell were noise (confident joint). Validation and "
         "test labels were not touched: where they are as wrong, figures are lower than the truth"
     )
