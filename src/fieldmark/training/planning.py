@@ -215,5 +215,5 @@ def precision_for(job: Job, network: Network | None, threads: int) -> tuple[Prec
     if asked != "auto":
         return asked, "as asked"
     if network is None:
-        return fastest_precision(None)
-    return fastest_precision(lambda precision: speed_of(network, job, threads, precision).learning)
+        return fastest_precision(None, 0)
+    return fastest_precision(lambda precision: speed_of(network, job, threads, precision).learning, len(job.train))
