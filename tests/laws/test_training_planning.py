@@ -145,11 +145,15 @@ def test_half_precision_without_a_gpu_is_refused(tmp_path):
 
 
 def test_the_precision_is_what_was_measured(tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "fastest_precision", lambda learning, _: ("bf16", f"learns {learning('fp32'):g}/s"))
+    def measured(learning, pixels):
+        return "bf16", f"learns {learning('fp32'):g}/s from {pixels}"
+
+    monkeypatch.setattr(planning, "fastest_precision", measured)
     monkeypatch.setattr(planning, "speed_of", lambda *_: Speed(learning=7, answering=9))
-    made, choices = plan(job_of(tmp_path), pretrained=False, network=make.network())
+    job = job_of(tmp_path, size_px=16)
+    made, choices = plan(job, pretrained=False, network=make.network())
     assert made.precision == "bf16"
-    assert "precision = bf16: learns 7/s" in choices
+    assert f"precision = bf16: learns 7/s from {len(job.train) * 16 * 16}" in choices
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is asked, not measured")

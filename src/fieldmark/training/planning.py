@@ -216,4 +216,5 @@ def precision_for(job: Job, network: Network | None, threads: int) -> tuple[Prec
         return asked, "as asked"
     if network is None:
         return fastest_precision(None, 0)
-    return fastest_precision(lambda precision: speed_of(network, job, threads, precision).learning, len(job.train))
+    pixels = len(job.train) * job.choice.geometry.size_px**2
+    return fastest_precision(lambda precision: speed_of(network, job, threads, precision).learning, pixels)
