@@ -100,12 +100,14 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:
         tiles, weight = ctx.saved_tensors
-        into_weight = _into_kernels(tiles, _back_into_tiles(gradient))
+        gradients = _back_into_tiles(gradient)
+        into_weight = _into_kernels(tiles, gradients)
         if not ctx.needs_input_grad[0]:
             return None, into_weight
-        # What a pixel gave to its neighbours comes back from them: the same convolution, turned by half a circle.
-        turned = weight.flip(2, 3).transpose(0, 1)
-        return _out_of_tiles(_products(_into_tiles(gradient), _kernels(turned)), gradient.shape), into_weight
+        # Step by step backwards, not by a convolution with turned kernels, which would transform `gradient` again.
+        into_tiles = _products(gradients, _kernels(weight.transpose(0, 1)))
+        images, _, height, width = gradient.shape
+        return _back_out_of_tiles(into_tiles, torch.Size((images, weight.shape[1], height, width))), into_weight
 
 
 def _whole(shape: torch.Size) -> bool:
@@ -152,6 +154,27 @@ def _back_into_tiles(gradient: Tensor) -> Tensor:
     return _transform(cut.reshape(OUTPUTS, OUTPUTS, -1, gradient.shape[1]), matrix, matrix)
 
 
+def _back_out_of_tiles(gradients: Tensor, shape: torch.Size) -> Tensor:
+    """What `_into_tiles` gave [6 T, 6 U, rows, C] for, [N, C, H, W], channels last in memory: its transpose."""
+    images, channels, height, width = shape
+    if _whole(shape):
+        (down, _), (across, _) = map(_with_borders, (height, width))
+        return _transform(gradients, down.T, across.T).permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
+    matrix = torch.tensor(_INPUT, dtype=torch.float32).T
+    blocks = _transform(gradients, matrix, matrix)
+    down, across = -(-height // OUTPUTS), -(-width // OUTPUTS)
+    cut = blocks.view(TILE, TILE, images, down, across, channels).permute(2, 3, 0, 4, 1, 5)
+    # Tiles overlap: the last places of each are the first ones of the next.
+    cells = cut.new_zeros(images, down + 1, OUTPUTS, across + 1, OUTPUTS, channels)
+    own, shared = slice(0, OUTPUTS), slice(0, TILE - OUTPUTS)
+    parts = ((slice(0, -1), own, own), (slice(1, None), shared, slice(OUTPUTS, TILE)))
+    for rows, into_row, of_row in parts:
+        for columns, into_column, of_column in parts:
+            cells[:, rows, into_row, columns, into_column] += cut[:, :, of_row, :, of_column]
+    padded = cells.view(images, (down + 1) * OUTPUTS, (across + 1) * OUTPUTS, channels)
+    return padded[:, 1 : 1 + height, 1 : 1 + width].contiguous().permute(0, 3, 1, 2)
+
+
 @cache
 def _with_borders(side: int) -> tuple[Tensor, Tensor]:
     """Along one side of `side` px: [6 T, side] from pixels to T tiles, and [side, 6 T] back; rows by place in the
@@ -177,8 +200,15 @@ def _transform(maps: Tensor, down: Tensor, across: Tensor) -> Tensor:
 
 def _kernels(weight: Tensor) -> Tensor:
     """[D, C, 3, 3] -> [6, 6, C, D]."""
-    kernel = torch.tensor(_KERNEL)
-    return torch.einsum("ui,vj,dcij->uvcd", kernel, kernel, weight).contiguous()
+    channels = weight.shape[1]
+    return (_both_ways() @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(TILE, TILE, channels, -1)
+
+
+@cache
+def _both_ways() -> Tensor:
+    """[36, 9]: from a kernel to its transform, down and across at once."""
+    kernel = torch.tensor(_KERNEL, dtype=torch.float32)
+    return torch.kron(kernel, kernel)
 
 
 def _products(tiles: Tensor, kernels: Tensor) -> Tensor:
@@ -193,6 +223,6 @@ def _into_kernels(tiles: Tensor, gradients: Tensor) -> Tensor:
     """The gradient [D, C, 3, 3] from tiles [6 T, 6 U, rows, C] and products' gradients [6 T, 6 U, rows, D]."""
     down, across, rows, channels = tiles.shape
     each = torch.bmm(tiles.view(-1, rows, channels).transpose(1, 2), gradients.view(-1, rows, gradients.shape[3]))
-    summed = each.view(TILE, down // TILE, TILE, across // TILE, channels, -1).sum((1, 3))
-    kernel = torch.tensor(_KERNEL)
-    return torch.einsum("ui,vj,uvcd->dcij", kernel, kernel, summed)
+    # One side after the other: torch takes 20 times as long to sum over both at once.
+    summed = each.view(TILE, down // TILE, TILE, across // TILE, channels, -1).sum(3).sum(1)
+    return (_both_ways().T @ summed.view(TILE * TILE, -1)).view(3, 3, channels, -1).permute(3, 2, 0, 1)
