@@ -159,20 +159,21 @@ def _back_out_of_tiles(gradients: Tensor, shape: torch.Size) -> Tensor:
     images, channels, height, width = shape
     if _whole(shape):
         (down, _), (across, _) = map(_with_borders, (height, width))
-        return _transform(gradients, down.T, across.T).permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
-    matrix = torch.tensor(_INPUT, dtype=torch.float32).T
-    blocks = _transform(gradients, matrix, matrix)
-    down, across = -(-height // OUTPUTS), -(-width // OUTPUTS)
-    cut = blocks.view(TILE, TILE, images, down, across, channels).permute(2, 3, 0, 4, 1, 5)
-    # Tiles overlap: the last places of each are the first ones of the next.
-    cells = cut.new_zeros(images, down + 1, OUTPUTS, across + 1, OUTPUTS, channels)
-    own, shared = slice(0, OUTPUTS), slice(0, TILE - OUTPUTS)
-    parts = ((slice(0, -1), own, own), (slice(1, None), shared, slice(OUTPUTS, TILE)))
-    for rows, into_row, of_row in parts:
-        for columns, into_column, of_column in parts:
-            cells[:, rows, into_row, columns, into_column] += cut[:, :, of_row, :, of_column]
-    padded = cells.view(images, (down + 1) * OUTPUTS, (across + 1) * OUTPUTS, channels)
-    return padded[:, 1 : 1 + height, 1 : 1 + width].contiguous().permute(0, 3, 1, 2)
+        maps = _transform(gradients, down.T, across.T).permute(2, 0, 1, 3)
+    else:
+        matrix = torch.tensor(_INPUT, dtype=torch.float32).T
+        blocks = _transform(gradients, matrix, matrix)
+        tiles = -(-height // OUTPUTS), -(-width // OUTPUTS)
+        cut = blocks.view(TILE, TILE, images, *tiles, channels).permute(2, 3, 0, 4, 1, 5)
+        cells = cut.new_zeros(images, tiles[0] + 1, OUTPUTS, tiles[1] + 1, OUTPUTS, channels)
+        # Tiles overlap: the last places of each are the first ones of the next.
+        own, shared = slice(0, OUTPUTS), slice(0, TILE - OUTPUTS)
+        parts = ((slice(0, -1), own, own), (slice(1, None), shared, slice(OUTPUTS, TILE)))
+        for rows, into_row, of_row in parts:
+            for columns, into_column, of_column in parts:
+                cells[:, rows, into_row, columns, into_column] += cut[:, :, of_row, :, of_column]
+        maps = cells.flatten(3, 4).flatten(1, 2)[:, 1 : 1 + height, 1 : 1 + width]
+    return maps.contiguous().permute(0, 3, 1, 2)
 
 
 @cache
@@ -201,14 +202,15 @@ def _transform(maps: Tensor, down: Tensor, across: Tensor) -> Tensor:
 def _kernels(weight: Tensor) -> Tensor:
     """[D, C, 3, 3] -> [6, 6, C, D]."""
     channels = weight.shape[1]
-    return (_both_ways() @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(TILE, TILE, channels, -1)
+    return torch.mm(_both_ways(), weight.permute(2, 3, 1, 0).reshape(9, -1)).view(TILE, TILE, channels, -1)
 
 
 @cache
 def _both_ways() -> Tensor:
     """[36, 9]: from a kernel to its transform, down and across at once."""
     kernel = torch.tensor(_KERNEL, dtype=torch.float32)
-    return torch.kron(kernel, kernel)
+    both: Tensor = torch.kron(kernel, kernel)
+    return both
 
 
 def _products(tiles: Tensor, kernels: Tensor) -> Tensor:
@@ -225,4 +227,4 @@ def _into_kernels(tiles: Tensor, gradients: Tensor) -> Tensor:
     each = torch.bmm(tiles.view(-1, rows, channels).transpose(1, 2), gradients.view(-1, rows, gradients.shape[3]))
     # One side after the other: torch takes 20 times as long to sum over both at once.
     summed = each.view(TILE, down // TILE, TILE, across // TILE, channels, -1).sum(3).sum(1)
-    return (_both_ways().T @ summed.view(TILE * TILE, -1)).view(3, 3, channels, -1).permute(3, 2, 0, 1)
+    return torch.mm(_both_ways().T, summed.view(TILE * TILE, -1)).view(3, 3, channels, -1).permute(3, 2, 0, 1)
