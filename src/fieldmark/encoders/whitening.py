@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fieldmark.encoders.encoder import Encoder
+
 SAMPLED_IMAGES = 5000
 
 
@@ -35,6 +37,35 @@ class Standardise(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         standard: Tensor = (pixels - self.mean) / self.std
         return standard
+
+
+class Whitened(Encoder):
+    """float32 [N, 3, S, S] in 0..1 -> float32 [N, embedding_size], the maximum of each map of `body`.
+
+    The first layer, `patches`, whitens square patches, is learnt from the training images without labels, and stays
+    as it is; each of its filters is there with both signs (Page 2019; Jordan 2024).
+    """
+
+    def __init__(self, patches: nn.Conv2d, body: nn.Sequential, embedding_size: int) -> None:
+        super().__init__()
+        self.embedding_size = embedding_size
+        self.standardise = Standardise()
+        self.patches = patches
+        self.patches.weight.requires_grad_(False)
+        self.body = body
+
+    def learn(self, pixels: NDArray[np.uint8], seed: int) -> None:
+        images = sample(pixels, seed)
+        self.standardise.learn(images)
+        filters = whitening_filters(
+            self.standardise(images), self.patches.kernel_size[0], self.patches.out_channels // 2
+        )
+        with torch.no_grad():
+            self.patches.weight.copy_(torch.cat([filters, -filters]))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        maps: Tensor = self.body(self.patches(self.standardise(pixels)))
+        return maps.amax((2, 3))
 
 
 def whitening_filters(images: Tensor, side: int, count: int) -> Tensor:

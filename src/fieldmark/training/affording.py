@@ -11,15 +11,14 @@ from fieldmark.encoders.building import encoder_row
 from fieldmark.heads.linear import Linear
 from fieldmark.ranks import rank, world_size
 from fieldmark.training import together
+from fieldmark.training.choosing import BY_WORK
 from fieldmark.training.job import Job
 from fieldmark.training.network import Network
 from fieldmark.training.planning import MOST_PASSES, precision_for, threads_for
 from fieldmark.training.speed import speed_of
 
-USUAL = "resnet-small"
-LARGER = ("airbench-small", "airbench")  # in this order; each wants about three times the time of the one before
-# Images, repeated ones counted, that a larger one should learn from. On CIFAR-10 each is ahead of what else the same
-# time allows after about 290,000 (docs/benchmarks.md); with far fewer steps none has learnt much.
+# Images, repeated ones counted, that a network larger than the smallest should learn from. On CIFAR-10 each is ahead
+# of what else the same time allows after about 290,000 (docs/benchmarks.md); with far fewer steps none has learnt much.
 ENOUGH = 250_000
 KEPT = "model.txt"  # in the run folder: what was measured once is not measured again where a run goes on
 
@@ -30,7 +29,7 @@ def afforded(job: Job) -> Job:
     As it is where the model or its weights were asked for, where nothing bounds the time, and on a GPU, which is not
     measured.
     """
-    ours = job.recipe.model == "auto" and job.recipe.weights in ("auto", "none") and job.choice.model == USUAL
+    ours = job.recipe.model == "auto" and job.recipe.weights in ("auto", "none") and job.choice.model == BY_WORK[0]
     if not ours or job.deadline is None or torch.cuda.is_available():
         return job
     kept = job.run_folder / KEPT
@@ -48,8 +47,8 @@ def afforded(job: Job) -> Job:
 
 
 def _largest(job: Job, left_s: float) -> tuple[str, str]:
-    model, why = USUAL, ""
-    for name in LARGER:
+    (model, *larger), why = BY_WORK, ""
+    for name in larger:
         seen = _seen(job, name, left_s)
         if seen < ENOUGH:
             break

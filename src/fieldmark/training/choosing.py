@@ -34,6 +34,8 @@ from fieldmark.units import seconds
 
 FEW_IMAGES = 300  # below this, one held-out part is too small to be trusted; folds use every image
 DEFAULT_FOLDS = 5
+# For small images from scratch, by the work of a pass, about three times that of the one before.
+BY_WORK = ("resnet-small", "airbench-small", "airbench")
 # Beyond so many, a larger part only narrows an interval that is narrow already, and training goes without.
 ENOUGH_TO_CHOOSE, ENOUGH_TO_TEST = 5_000, 10_000
 # Of magnetic tiles, whose defects lie anywhere, 0.66 and 0.67 of the validation images are right where the whole is
@@ -99,7 +101,7 @@ def _model(recipe: Recipe, shorter_px: int, reasons: list[str]) -> str:
     if recipe.model != "auto":
         return recipe.model
     small = shorter_px <= SMALL_PX
-    model = "resnet-small" if small and recipe.method != "probe" else "efficientnet-lite0"
+    model = BY_WORK[0] if small and recipe.method != "probe" else "efficientnet-lite0"
     kind = "small images" if small else "photos"
     reasons.append(f"model = {model}: {kind} (median shorter side {shorter_px} px; small is up to {SMALL_PX} px)")
     return model
