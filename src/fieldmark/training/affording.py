@@ -18,7 +18,7 @@ from fieldmark.training.planning import MOST_PASSES, precision_for, threads_for
 from fieldmark.training.speed import speed_of
 
 # Images, repeated ones counted, that a network larger than the smallest should learn from. On CIFAR-10 each is ahead
-# of what else the same time allows after about 290,000 (docs/benchmarks.md); with far fewer steps none has learnt much.
+# of what else the same time allows after about 290,000 (docs/benchmarks.md); far fewer teach none of them much.
 ENOUGH = 250_000
 KEPT = "model.txt"  # in the run folder: what was measured once is not measured again where a run goes on
 
