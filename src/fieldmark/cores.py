@@ -22,19 +22,21 @@ def processor_model(*, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return next(named, "") or platform.machine()
 
 
-def instruction_set(*, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """How this processor multiplies integers of 8 bits, in words. Without VNNI, sums of such products on x86-64 keep
-    16 bits and saturate, so that one int8 graph answers differently there (onnxruntime's quantization guide)."""
+def instruction_sets(*, cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
+    """What this processor computes with, in words, by the precision whose answers depend on it: "int8", and
+    "bfloat16" where it has that. Without VNNI, sums of products of 8 bits on x86-64 keep 16 bits and saturate, so
+    that one int8 graph answers differently there (onnxruntime's quantization guide)."""
     lines = (line.partition(":") for line in _text(cpuinfo).splitlines())
-    flags = next((words.split() for name, _, words in lines if name.strip() in ("flags", "Features")), [])
+    flags = {*next((words.split() for name, _, words in lines if name.strip() in ("flags", "Features")), [])}
     machine = platform.machine()
     if machine in ("x86_64", "AMD64"):
-        return f"x86-64 {'with' if {'avx512_vnni', 'avx_vnni'} & {*flags} else 'without'} VNNI"
+        integers = f"x86-64 {'with' if {'avx512_vnni', 'avx_vnni'} & flags else 'without'} VNNI"
+        return {"int8": integers} | ({"bfloat16": "x86-64 with bf16"} if "avx512_bf16" in flags else {})
     if machine in ("aarch64", "arm64"):
         # Each of Apple's has them; its system has no such file.
         dotted = "asimddp" in flags or platform.system() == "Darwin"
-        return f"ARM64 {'with' if dotted else 'without'} dot products"
-    return machine
+        return {"int8": f"ARM64 {'with' if dotted else 'without'} dot products"}
+    return {"int8": machine}
 
 
 def _quotas(proc: Path, mount: Path) -> Iterator[float]:

@@ -18,12 +18,13 @@ from fieldmark.bundle.writing import seal, staged
 from fieldmark.combining.run import combine
 from fieldmark.conversion import onnx as onnx_form
 from fieldmark.conversion.exported import Exported
+from fieldmark.conversion.page import page
 from fieldmark.conversion.proving import why_not
 from fieldmark.conversion.quantising import parts_of
 from fieldmark.conversion.row import FORMS, Written, missing
 from fieldmark.conversion.run import export
 from fieldmark.conversion.telling import HEAD, rows, table
-from fieldmark.cores import instruction_set
+from fieldmark.cores import instruction_sets
 from fieldmark.data.reading import read
 from fieldmark.errors import MissingExtra, UnknownName, UsageError
 from fieldmark.inference import variants
@@ -31,6 +32,7 @@ from fieldmark.inference.canaries import check
 from fieldmark.inference.classifier import load
 
 PARTS = {"train": 40, "validation": 30, "test": 40}
+HERE = ", ".join(instruction_sets().values())
 every_form = pytest.mark.parametrize("name", list(FORMS))
 tasks = pytest.mark.parametrize("task", ["single", "multi"])
 
@@ -59,6 +61,8 @@ def one(tmp_path: Path, name: str, task: str = "single") -> Exported:
 def test_it_answers_as_the_graph_that_it_was_made_from(name: str, task: str, tmp_path: Path) -> None:
     if absent := missing(FORMS[name]):
         pytest.skip(f"{', '.join(absent)} not installed")
+    if FORMS[name].runner and not FORMS[name].provable:
+        pytest.skip(f"this processor has no {FORMS[name].precision}")
     done = one(tmp_path, name, task)
     if FORMS[name].precision == "int8" and done.bundle is None:
         # Six channels of random weights may not bear rounding; then it must say so.
@@ -81,7 +85,7 @@ def test_it_answers_as_the_graph_that_it_was_made_from(name: str, task: str, tmp
     files = [test.path(row) for row in range(len(test))]
     float32, other = (load(path).predict_many(files) for path in (tmp_path / "tiny.fieldmark", done.bundle))
     gaps = [np.abs(a.probabilities - b.probabilities).max() for a, b in zip(float32, other)]
-    assert max(gaps) < {"float32": 1e-4, "float16": 0.05, "int8": 0.5}[FORMS[name].precision]
+    assert max(gaps) < {"float32": 1e-4, "float16": 0.05, "bfloat16": 0.05, "int8": 0.5}[FORMS[name].precision]
 
 
 def test_a_form_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +168,7 @@ def test_a_variant_answers_with_its_own_graph_and_decision(tmp_path: Path) -> No
     [
         ({"runner": ""}, None, "it is for other programs"),
         ({"runner": "unheard-of"}, None, "unheard-of is not installed here"),
-        ({"instructions": "PDP-11"}, None, f"it was proven on PDP-11, and this is {instruction_set()}"),
+        ({"instructions": "PDP-11"}, None, f"it was proven on PDP-11, and this is {HERE}"),
         ({}, "openvino", "openvino was asked for, and it was proven with onnxruntime"),
     ],
 )
@@ -189,6 +193,15 @@ def test_an_unproven_form_has_to_be_asked_for(tmp_path: Path) -> None:
             export(bundle, data, to=[name])
 
 
+def test_bf16_is_not_proven_where_the_processor_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing(FORMS["openvino-bfloat16"]):
+        pytest.skip("openvino not installed")
+    bundle, data = made(tmp_path)
+    monkeypatch.setattr("fieldmark.conversion.row.instruction_sets", lambda: {"int8": "x86-64 with VNNI"})
+    with pytest.raises(UsageError, match="this processor has no bfloat16"):
+        export(bundle, data, to=["openvino-bfloat16"], unproven=True)
+
+
 def test_an_unknown_form_and_an_export_of_an_export_are_refused(tmp_path: Path) -> None:
     bundle, data = made(tmp_path)
     with pytest.raises(UnknownName, match="unknown form 'onxx'"):
@@ -210,6 +223,15 @@ def test_a_missing_package_is_named_with_what_brings_it(tmp_path: Path, monkeypa
 def test_data_of_other_images_is_said_to_be_that(tmp_path: Path) -> None:
     done = one(tmp_path, "onnx")
     assert any("was not made of this data" in note for note in done.notes)
+
+
+def test_the_page_tells_of_every_form_and_escapes_what_it_says(tmp_path: Path) -> None:
+    done = one(tmp_path, "onnx")
+    refused = Exported(form="planted", bundle=None, why="<script>", proof=None, cost=None, notes=("a & b",))
+    told = page((done, refused), "<b>")
+    assert all(each in told for each in ("onnx", "planted", "&lt;script&gt;", "a &amp; b", "&lt;b&gt;", "100.00 %"))
+    assert "<script" not in told and "1 of 2 forms answer" in told
+    assert "0 of 1 forms answer" in page((refused,), "tiny")
 
 
 def test_what_normalises_and_what_answers_stay_in_float() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fieldmark.bundle.reading import Bundle, open_bundle
-from fieldmark.cores import available_cores, instruction_set, processor_model
+from fieldmark.cores import available_cores, instruction_sets, processor_model
 from fieldmark.errors import UnknownName
 from fieldmark.inference import autotuning, remembering
 from fieldmark.inference.autotuning import ENOUGH_IMAGES, choose, fastest_first, measure, steady_rate
@@ -217,16 +217,21 @@ def test_the_processor_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("machine", "cpuinfo", "told"),
     [
-        ("x86_64", "flags\t: fpu avx2 avx512f avx512_vnni\n", "x86-64 with VNNI"),
-        ("AMD64", "flags\t: fpu avx2 avx_vnni\n", "x86-64 with VNNI"),
-        ("x86_64", "flags\t: fpu avx2\n", "x86-64 without VNNI"),
-        ("x86_64", "", "x86-64 without VNNI"),
-        ("aarch64", "Features\t: fp asimd asimddp\n", "ARM64 with dot products"),
-        ("aarch64", "Features\t: fp asimd\n", "ARM64 without dot products"),
-        ("riscv64", "", "riscv64"),
+        ("x86_64", "flags\t: fpu avx2 avx512f avx512_vnni\n", {"int8": "x86-64 with VNNI"}),
+        ("AMD64", "flags\t: fpu avx2 avx_vnni\n", {"int8": "x86-64 with VNNI"}),
+        (
+            "x86_64",
+            "flags\t: fpu avx512_bf16 avx_vnni\n",
+            {"int8": "x86-64 with VNNI", "bfloat16": "x86-64 with bf16"},
+        ),
+        ("x86_64", "flags\t: fpu avx2\n", {"int8": "x86-64 without VNNI"}),
+        ("x86_64", "", {"int8": "x86-64 without VNNI"}),
+        ("aarch64", "Features\t: fp asimd asimddp\n", {"int8": "ARM64 with dot products"}),
+        ("aarch64", "Features\t: fp asimd\n", {"int8": "ARM64 without dot products"}),
+        ("riscv64", "", {"int8": "riscv64"}),
     ],
 )
-def test_how_it_multiplies_integers_is_told(machine, cpuinfo, told, tmp_path, monkeypatch):
+def test_what_it_computes_with_is_told(machine, cpuinfo, told, tmp_path, monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: machine)
     (tmp_path / "cpuinfo").write_text(cpuinfo)
-    assert instruction_set(cpuinfo=tmp_path / "cpuinfo") == told
+    assert instruction_sets(cpuinfo=tmp_path / "cpuinfo") == told

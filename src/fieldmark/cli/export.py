@@ -11,6 +11,7 @@ from fieldmark.bundle.layout import name_of
 from fieldmark.cli.console import json_option, showing_progress, write_json
 from fieldmark.cli.data_options import data_options, read_data
 from fieldmark.conversion.exported import Exported
+from fieldmark.conversion.page import page
 from fieldmark.conversion.row import FORMS, missing
 from fieldmark.conversion.telling import rows, table
 from fieldmark.data.writing import writing_whole
@@ -34,7 +35,7 @@ def _listed(context: click.Context, _parameter: click.Parameter, asked: bool) ->
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that NAME-FORM.fieldmark and the table NAME-exports.md go to [where BUNDLE is].",
+    help="Folder that NAME-FORM.fieldmark and the page NAME-exports.html go to [where BUNDLE is].",
 )
 @click.option("--unproven", is_flag=True, help="Write forms, too, that nothing on this kind of machine can run.")
 @click.option("--list", is_flag=True, expose_value=False, is_eager=True, callback=_listed, help="Show the forms.")
@@ -66,17 +67,13 @@ def command(
             unproven=unproven,
             progress=progress,
         )
-    place = bundle.resolve().parent if out is None else out
-    written = place / f"{name_of(bundle)}-exports.md"
-    if every:
-        with writing_whole(written) as stream:
-            stream.write(table(done).encode())
+    overview = _overview(done, bundle, bundle.resolve().parent if out is None else out) if every else ()
     if as_json:
         write_json(done)
     else:
         _show(done)
-        if every:
-            click.echo(f"\ntable   {written}")
+        for written in overview:
+            click.echo(f"look at   {written}")
     _refuse_if_none(done)
 
 
@@ -90,6 +87,16 @@ def _asked(forms: tuple[str, ...], every: bool, unproven: bool) -> list[str]:
     if forms:
         return list(dict.fromkeys(forms))
     return [name for name in FORMS if not missing(FORMS[name]) and (unproven or FORMS[name].provable)]
+
+
+def _overview(done: tuple[Exported, ...], bundle: Path, place: Path) -> tuple[Path, ...]:
+    """All forms beside each other: the files that tell of them, a page and a table."""
+    name = name_of(bundle)
+    drawn = {place / f"{name}-exports.html": page(done, name), place / f"{name}-exports.md": table(done)}
+    for path, text in drawn.items():
+        with writing_whole(path) as stream:
+            stream.write(text.encode())
+    return tuple(drawn)
 
 
 def _show(done: tuple[Exported, ...]) -> None:

@@ -6,14 +6,18 @@ from functools import partial
 from pathlib import Path
 
 from fieldmark.conversion.row import Form, Source, Written
-from fieldmark.inference.openvino import openvino_core
+from fieldmark.inference.openvino import ARITHMETIC, Arithmetic, openvino_core
 
 
-def write_openvino(source: Source, folder: Path, *, name: str, compress: bool) -> Written:
-    """Weights in float16 with `compress`; they are computed with in float32 either way."""
+def write_openvino(
+    source: Source, folder: Path, *, name: str, compress: bool, arithmetic: Arithmetic = "f32"
+) -> Written:
+    """Weights in float16 with `compress`; they are computed with in `arithmetic`."""
     import openvino
 
-    openvino.save_model(openvino_core().read_model(source.graph), folder / f"{name}.xml", compress_to_fp16=compress)
+    graph = openvino_core().read_model(source.graph)
+    graph.set_rt_info(arithmetic, [*ARITHMETIC])
+    openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=compress)
     return Written(files=(f"{name}.xml", f"{name}.bin"))
 
 

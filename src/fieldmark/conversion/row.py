@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from fieldmark.bundle.schema import Manifest
+from fieldmark.cores import instruction_sets
 from fieldmark.data.picture import Pixels
 from fieldmark.inference.runner import Outputs
 from fieldmark.table import Table
 
-Precision = Literal["float32", "float16", "int8"]
+Precision = Literal["float32", "float16", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +52,8 @@ class Form:
 
     @property
     def provable(self) -> bool:
-        """Whether anything on this kind of machine runs it."""
-        return bool(self.runner or self.infer)
+        """Whether anything on this machine runs it as it will be run."""
+        return bool(self.runner or self.infer) and (self.precision != "bfloat16" or "bfloat16" in instruction_sets())
 
 
 FORMS: Table[Form] = Table.folder("form", "fieldmark.conversion")

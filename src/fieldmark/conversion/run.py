@@ -21,7 +21,7 @@ from fieldmark.conversion.measuring import cost
 from fieldmark.conversion.proving import prove, readable, why_not
 from fieldmark.conversion.quiet import quiet
 from fieldmark.conversion.row import FORMS, Form, Source, Written, missing
-from fieldmark.cores import available_cores, instruction_set
+from fieldmark.cores import available_cores, instruction_sets
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.loading import load_readable
 from fieldmark.data.reading import read
@@ -105,6 +105,12 @@ def _refuse(forms: dict[str, Form], bundle: Bundle, unproven: bool) -> None:
                 where=f"--to {name}",
                 do=form.install,
             )
+        if not form.provable and form.runner:
+            raise UsageError(
+                f"this processor has no {form.precision}, so {name} cannot be proven here",
+                where=f"--to {name}",
+                do="export it on a machine whose processor has it (lscpu shows avx512_bf16)",
+            )
         if not form.provable and not unproven:
             raise UsageError(
                 f"nothing on this kind of machine runs {name}, so it cannot be proven here",
@@ -157,7 +163,7 @@ def _proven(
         format=name,
         files=written.files,
         runner=form.runner,
-        instructions=instruction_set() if form.precision == "int8" else "",
+        instructions=instruction_sets().get(form.precision, ""),
         decision=bundle.manifest.decision,
         canaries=(),
         proof=None,

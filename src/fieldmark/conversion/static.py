@@ -15,7 +15,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from fieldmark.conversion.quantising import ENOUGH, Judge, Parts, batches, parts_of
 from fieldmark.conversion.row import Source
-from fieldmark.cores import instruction_set
+from fieldmark.cores import instruction_sets
 from fieldmark.data.picture import Pixels
 from fieldmark.exporters.folding import fold
 from fieldmark.inference.runner import Runner, open_graph
@@ -81,7 +81,7 @@ def _quantise(prepared: Path, out: Path, parts: Parts, pixels: Pixels, kept: tup
         _Reader(pixels),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        activation_type=QuantType.QInt8 if instruction_set().startswith("ARM") else QuantType.QUInt8,
+        activation_type=QuantType.QInt8 if instruction_sets()["int8"].startswith("ARM") else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         # Attention's own products, its softmax and what normalises layers do not bear rounding.
         nodes_to_quantize=[name for name in parts.weighted if name not in kept] if parts.transformer else None,

@@ -1,7 +1,7 @@
-"""The exported graph, run by OpenVINO on the processor, in float32.
+"""The exported graph, run by OpenVINO on the processor, in float32 unless it was proven in bf16.
 
 OpenVINO takes bf16 by itself where the processor has it, and answers then differ by some percent of the logits'
-spread; what was proven of a bundle was proven in float32, so it is told to stay there.
+spread; so it is told to stay in float32, but for files that were written, and proven, for bf16 and say so themselves.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from fieldmark.data.picture import Pixels
 from fieldmark.errors import MissingExtra
 from fieldmark.inference.runner import Outputs, Runner, checked, unusable
 
+Arithmetic = Literal["f32", "bf16"]
+ARITHMETIC = ("fieldmark", "arithmetic")  # where OpenVINO's own files tell it
 _NAMES = {"pixels", "embedding", "logits"}
 _DTYPES = {"u8": "uint8", "f32": "float32"}
 
@@ -30,7 +32,6 @@ def open_openvino(path: Path, threads: int, workers: int) -> Runner:
     core = openvino_core()
     cores = min(threads * workers, available_cores())
     settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
         "NUM_STREAMS": str(max(1, cores // threads)),  # runs at a time; further callers wait for one
         "INFERENCE_NUM_THREADS": str(cores),
         "ENABLE_CPU_PINNING": False,  # other processes may be pinned to the same cores, and these would wait for them
@@ -39,7 +40,7 @@ def open_openvino(path: Path, threads: int, workers: int) -> Runner:
         # From bytes, so that a graph cannot make the runtime open other files.
         weights = path.with_suffix(".bin")
         graph = core.read_model(path.read_bytes(), weights.read_bytes() if path.suffix == ".xml" else b"")
-        compiled = core.compile_model(graph, "CPU", settings)
+        compiled = core.compile_model(graph, "CPU", settings | {"INFERENCE_PRECISION_HINT": _arithmetic(graph)})
     except RuntimeError as error:
         raise unusable(f"OpenVINO refuses it: {error}", path) from error
     return runner_of(compiled, path)
@@ -59,6 +60,11 @@ def runner_of(compiled: Any, path: Path) -> Runner:
         return np.array(answered["embedding"]), np.array(answered["logits"])
 
     return checked(path, infer, _ports(compiled.inputs), _ports(compiled.outputs))
+
+
+def _arithmetic(graph: Any) -> Arithmetic:
+    told = graph.has_rt_info([*ARITHMETIC]) and graph.get_rt_info([*ARITHMETIC]).astype(str)
+    return "bf16" if told == "bf16" else "f32"
 
 
 def _ports(nodes: Any) -> dict[str, tuple[str, list[object]]]:

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from fieldmark.bundle.reading import Bundle
 from fieldmark.bundle.schema import Variant
-from fieldmark.cores import instruction_set
+from fieldmark.cores import instruction_sets
 from fieldmark.inference.runners import installed
 
 
@@ -32,13 +32,13 @@ def on_this_machine(bundle: Bundle, *, runner: str | None = None) -> Bundle:
 
 
 def _why_not(variant: Variant, runner: str | None) -> str:
-    here = instruction_set()
+    here = instruction_sets().values()
     if not variant.runner:
         return "it is for other programs"
     if runner not in (None, variant.runner):
         return f"{runner} was asked for, and it was proven with {variant.runner}"
     if variant.runner not in installed():
         return f"{variant.runner} is not installed here (pip install 'fieldmark[{variant.runner}]')"
-    if variant.instructions not in ("", here):
-        return f"it was proven on {variant.instructions}, and this is {here}"
+    if variant.instructions not in ("", *here):
+        return f"it was proven on {variant.instructions}, and this is {', '.join(here)}"
     return ""

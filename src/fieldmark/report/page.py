@@ -61,35 +61,43 @@ def render(report: Report, thumbnails: Mapping[str, bytes], sheet: Sheet | None 
 
 
 def _draw(report: Report, thumbnails: Mapping[str, bytes], sheet: Sheet | None, limits: Limits) -> str:
-    style = _text("page.css")
     evaluation = judged(report)
     train = report.manifest.data.parts.get("train")
     view = {"tiles": []} if evaluation is None else _evaluated(evaluation, thumbnails, limits)
+    return drawn(
+        "page.html",
+        **view,
+        report=report,
+        manifest=report.manifest,
+        evaluation=evaluation,
+        limits=limits,
+        headline=headline(report),
+        selection=report.selection,
+        tradeoff=tradeoff.tradeoff(report.selection) if report.selection else None,
+        hints=hints(report),
+        sheet=sheet,
+        curves=charts.training_curves(report.epochs, report.best_epoch, report.score_name),
+        skipped=_skipped(report, evaluation),
+        notes=_notes(report, evaluation),
+        command=reproduce(report.manifest, chosen=report.selection is not None),
+        built=built(report.manifest),
+        terms=terms(report.manifest),
+        proven=proven_by(report.manifest),
+        learnt=train.per_class if train else None,
+        epochs_shown=charts.MOST_POINTS,
+    )
+
+
+def drawn(template: str, **values: Any) -> str:
+    """One of this folder's templates as a whole page: styled, escaped, and forbidden to load anything."""
+    style = _text("page.css")
     return (
         _environment()
-        .get_template("page.html")
+        .get_template(template)
         .render(
-            view,
-            report=report,
-            manifest=report.manifest,
-            evaluation=evaluation,
-            limits=limits,
+            values,
             style=Markup(style),
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-            headline=headline(report),
-            selection=report.selection,
-            tradeoff=tradeoff.tradeoff(report.selection) if report.selection else None,
-            hints=hints(report),
-            sheet=sheet,
-            curves=charts.training_curves(report.epochs, report.best_epoch, report.score_name),
-            skipped=_skipped(report, evaluation),
-            notes=_notes(report, evaluation),
-            command=reproduce(report.manifest, chosen=report.selection is not None),
-            built=built(report.manifest),
-            terms=terms(report.manifest),
-            proven=proven_by(report.manifest),
-            learnt=train.per_class if train else None,
-            epochs_shown=charts.MOST_POINTS,
         )
     )
 
