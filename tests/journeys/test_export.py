@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 import makers_bundle as make
 import makers_combining as combining
 from makers import assert_clear, fieldmark, refused
@@ -30,6 +32,16 @@ def test_a_bundle_goes_out_in_two_forms_and_predicts(tmp_path: Path) -> None:
         assert answers[0]["predictions"][0]["labels"] == answers[1]["predictions"][0]["labels"]
     told = fieldmark("predict", exported, "data/images/0.png", "--runner", "onnxruntime", cwd=tmp_path)
     assert "the float32 graph answers, not its openvino form" in told.stderr
+
+
+@pytest.mark.slow
+def test_all_forms_come_with_a_page_and_a_table(tmp_path: Path) -> None:
+    make.write_bundle_with_canaries(tmp_path / "tiny.fieldmark")
+    combining.labelled(tmp_path / "data", combining.pair(tmp_path), PARTS)
+    done = fieldmark("export", "tiny.fieldmark", "data/list.csv", "--all", "--out", "out", cwd=tmp_path)
+    for kind in ("html", "md"):
+        overview = tmp_path / "out" / f"tiny-exports.{kind}"
+        assert str(overview.relative_to(tmp_path)) in done.stdout and "onnx" in overview.read_text()
 
 
 def test_what_cannot_be_done_is_refused_in_words(tmp_path: Path) -> None:
