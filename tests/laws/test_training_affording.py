@@ -10,11 +10,12 @@ import pytest
 import makers_training as make
 from fieldmark.encoders.building import encoder_row
 from fieldmark.training import affording
-from fieldmark.training.affording import ENOUGH, LARGER, USUAL, afforded
+from fieldmark.training.affording import ENOUGH, afforded
+from fieldmark.training.choosing import BY_WORK
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.speed import Speed
 
-SMALL, LARGE = LARGER
+USUAL, SMALL, LARGE = BY_WORK
 
 
 def job_of(tmp_path, *, images: int = 50_000, seconds: float | None = 100.0, chosen: str = USUAL, **recipe):

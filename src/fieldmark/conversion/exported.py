@@ -6,6 +6,8 @@ import msgspec
 
 from fieldmark.bundle.schema import Proof
 
+FEWEST_AGREE, MOST_LOST = 0.985, 0.005  # of what is rounded; float32 has to agree everywhere
+
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bytes of the form's own files; milliseconds from bytes to answer of one image, all cores at work on it; images

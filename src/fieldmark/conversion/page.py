@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fieldmark.conversion.exported import Exported, in_points
-from fieldmark.conversion.proving import FEWEST_AGREE, MOST_LOST
+from fieldmark.conversion.exported import FEWEST_AGREE, MOST_LOST, Exported, in_points
 from fieldmark.report.page import drawn
 from fieldmark.report.wording import wording
 

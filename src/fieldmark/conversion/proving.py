@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fieldmark.bundle.schema import Proof
-from fieldmark.conversion.exported import in_points
+from fieldmark.conversion.exported import FEWEST_AGREE, MOST_LOST, in_points
 from fieldmark.conversion.row import Precision
 from fieldmark.data.dataset import Dataset
 from fieldmark.evaluation.evaluate import ask, targets_by_name
@@ -18,8 +18,6 @@ from fieldmark.measures.outcomes import Floats, outcomes
 from fieldmark.measures.paired import difference
 from fieldmark.measures.table import HEADLINE, MEASURES
 from fieldmark.progress import Progress
-
-FEWEST_AGREE, MOST_LOST = 0.985, 0.005  # of what is rounded; float32 has to agree everywhere
 
 
 def prove(said: Floats, expected: Floats, classifiers: Sequence[Classifier], data: Dataset, images: str) -> Proof:
