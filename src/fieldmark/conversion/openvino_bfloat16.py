@@ -1,4 +1,4 @@
-"""OpenVINO's own files, computed with in bf16: quicker where the processor has that arithmetic"""
+"""OpenVINO's own files, computed with in bf16: for processors that have it, quicker on some of them"""
 
 from __future__ import annotations
 
