@@ -58,9 +58,30 @@ def test_pace_counts_the_scoring_and_keeps_something_back(monkeypatch):
     clock = iter([101.0, 106.0, 106.0, 203.0, 203.15])
     monkeypatch.setattr("fieldmark.training.schedule.time.monotonic", lambda: next(clock))
     pace = Pace(206.0)
-    assert not pace.measure(10)  # what was before counts for nothing: the first step is slow
-    assert pace.measure(60)
+    assert not pace.measure(10, 5000)  # what was before counts for nothing: the first step is slow
+    assert pace.measure(60, 5000)
     assert pace.step_s == pytest.approx(0.1)
     assert pace.affordable(60, scoring_s=10.0, per_epoch=100, after_s=20.0) == 60 + int((206 - 106 - 30) * 0.97 / 0.2)
-    assert pace.measure(1030)
-    assert not pace.measure(1031)  # three seconds are left: a look every 0.3 s is enough
+    assert pace.measure(1030, 5000)
+    assert not pace.measure(1031, 5000)  # three seconds are left: a look every 0.3 s is enough
+
+
+def run_under(budget_s: float, step_s: float, slow: tuple[float, float, float], monkeypatch) -> float:
+    """Seconds that a run of steps takes which, from slow[0] to slow[1], take slow[2] times as long."""
+    now = [0.0]
+    monkeypatch.setattr("fieldmark.training.schedule.time.monotonic", lambda: now[0])
+    begun, ended, factor = slow
+    pace, refits, step = Pace(budget_s), ((0, 1_000_000),), 0
+    while step < refits[-1][1]:
+        now[0] += step_s * (factor if begun <= now[0] < ended else 1.0)
+        step += 1
+        if pace.measure(step, refits[-1][1]):
+            affordable = pace.affordable(step, scoring_s=0.0, per_epoch=100, after_s=0.0)
+            refits = refit(refits, step, affordable, longest=refits[0][1])
+    return now[0]
+
+
+@pytest.mark.parametrize("factor", [1.0, 5.0, 100.0])
+@pytest.mark.parametrize("begun", [0.0, 20.0, 60.0])
+def test_a_run_that_other_work_slowed_for_a_while_still_uses_its_time(monkeypatch, factor, begun):
+    assert 95.0 < run_under(100.0, 0.01, (begun, begun + 10.0, factor), monkeypatch) <= 100.0

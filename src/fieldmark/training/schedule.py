@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fieldmark.table import Table
 
 Refits = tuple[tuple[int, int], ...]
+RELIEF_SHARE = 0.05  # of the steps that are left: so many tell that the speed is another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,17 +93,22 @@ class Pace:
         """Steps are timed from here, where `step` are done."""
         self.since, self.step = time.monotonic(), step
 
-    def measure(self, step: int) -> bool:
-        """Called after each step; True where the speed was measured anew: every five seconds, and more often in the
-        end, so that an error then is a small share of what is left."""
-        if self.step < 0 or step <= self.step:  # steps were undone: what they took says nothing of those to come
+    def measure(self, step: int, planned: int) -> bool:
+        """Called after each step of the `planned`; True where the speed was measured anew: every five seconds, and
+        more often in the end, so that an error then is a small share of what is left. Where other work has slowed
+        steps down, few are planned, and those may be over before that once it has gone: so steps that take less than
+        half of what was reckoned are heard of at once."""
+        done = step - self.step
+        if self.step < 0 or done <= 0:  # steps were undone: what they took says nothing of those to come
             self.begin(step)
             return False
         now, first = time.monotonic(), self.step_s == 0.0
-        if 0.0 < now - self.since < min(5.0, 0.1 * (self.deadline - now)):
+        took_s = now - self.since
+        relieved = took_s < 0.5 * done * self.step_s and done >= RELIEF_SHARE * (planned - self.step)
+        if 0.0 < took_s < min(5.0, 0.1 * (self.deadline - now)) and not relieved:
             return False
-        newest_s = (now - self.since) / (step - self.step)
-        self.step_s = newest_s if first else 0.5 * (self.step_s + newest_s)
+        newest_s = took_s / done
+        self.step_s = newest_s if first or relieved else 0.5 * (self.step_s + newest_s)
         self.since, self.step = now, step
         return True
 
