@@ -16,7 +16,7 @@ from torch import nn
 
 import makers_training as make
 from fieldmark.errors import UsageError
-from fieldmark.training.loop import fit
+from fieldmark.training.loop import LAYER_S, fit
 from fieldmark.training.network import Network
 from fieldmark.training.plan import Plan
 from fieldmark.training.remedies import REMEDIES
@@ -241,6 +241,24 @@ def test_a_budget_knows_before_the_first_epochs_end_what_testing_will_take(tmp_p
         fit(make.network(), job, changed(batch=1))
     ((within_the_first, scoring_s, after_s),) = kept_back
     assert within_the_first and scoring_s > 0 and after_s >= scoring_s
+
+
+def test_a_deep_network_leaves_more_of_a_budget_to_what_comes_after(tmp_path, monkeypatch):
+    ends = []
+
+    def pace(deadline):
+        ends.append(deadline)
+        raise make.Stopped
+
+    monkeypatch.setattr("fieldmark.training.loop.Pace", pace)
+    deep = make.network()
+    deep.encoder = nn.Sequential(deep.encoder, *(nn.Identity() for _ in range(300)))
+    for run, network in (("shallow", make.network()), ("deep", deep)):
+        (tmp_path / run).mkdir()
+        with pytest.raises(make.Stopped):
+            fit(network, make.job(tmp_path / run, deadline=1000.0), make.PLAN)
+    shallow_s, deep_s = ends
+    assert shallow_s - deep_s == pytest.approx(300 * LAYER_S) and shallow_s < 1000.0
 
 
 def test_the_process_is_left_as_it_was(tmp_path):
