@@ -9,11 +9,12 @@ import pytest
 
 import makers_training as make
 from fieldmark.encoders.building import encoder_row
-from fieldmark.training import affording
+from fieldmark.training import speed
 from fieldmark.training.affording import ENOUGH, afforded
 from fieldmark.training.choosing import BY_WORK
+from fieldmark.training.planning import plan
+from fieldmark.training.precision import Speed
 from fieldmark.training.recipe import Recipe
-from fieldmark.training.speed import Speed
 
 USUAL, SMALL, LARGE = BY_WORK
 
@@ -34,7 +35,7 @@ def speeds(monkeypatch):
     def measured(*learning: float) -> None:
         by_width = dict(zip((128, 256), learning, strict=True))
         monkeypatch.setattr(
-            affording,
+            speed,
             "speed_of",
             lambda network, *_: Speed(learning=by_width[network.encoder.embedding_size], answering=1e9),
         )
@@ -65,7 +66,7 @@ def test_few_images_are_not_seen_more_often_than_passes_allow(tmp_path, speeds):
 
 @pytest.mark.parametrize("asked", [{"model": USUAL}, {"weights": "mine.pth"}, {"chosen": "lenet"}, {"seconds": None}])
 def test_what_was_asked_for_stays_and_nothing_is_measured(tmp_path, monkeypatch, asked):
-    monkeypatch.setattr(affording, "speed_of", lambda *_: pytest.fail("nobody asked"))
+    monkeypatch.setattr(speed, "speed_of", lambda *_: pytest.fail("nobody asked"))
     job = job_of(tmp_path, **asked)
     assert afforded(job) is job
 
@@ -74,5 +75,13 @@ def test_a_run_that_goes_on_keeps_its_network(tmp_path, speeds, monkeypatch):
     speeds(9000, 2600)
     job = job_of(tmp_path)
     assert afforded(job).choice.model == LARGE
-    monkeypatch.setattr(affording, "speed_of", lambda *_: pytest.fail("measured already"))
+    monkeypatch.setattr(speed, "speed_of", lambda *_: pytest.fail("measured already"))
     assert afforded(replace(job, resume=True)).choice.model == LARGE
+
+
+def test_what_was_measured_is_not_measured_again_to_plan_by(tmp_path, speeds, monkeypatch):
+    speeds(9000, 2600)
+    job = afforded(job_of(tmp_path))
+    monkeypatch.setattr(speed, "speed_of", lambda *_: pytest.fail("measured already"))
+    made, _ = plan(job, pretrained=False, network=make.network())
+    assert made.precision == "fp32" and job.speeds["fp32"].learning == 2600

@@ -12,12 +12,11 @@ import makers_training as make
 from fieldmark.data.geometry import Geometry
 from fieldmark.encoders.zoo import zoo_row
 from fieldmark.errors import UsageError
-from fieldmark.training import planning
+from fieldmark.training import planning, speed
 from fieldmark.training.job import Job
 from fieldmark.training.planning import plan
-from fieldmark.training.precision import fastest_precision
+from fieldmark.training.precision import Speed, fastest_precision
 from fieldmark.training.recipe import Recipe
-from fieldmark.training.speed import Speed
 
 
 def job_of(
@@ -149,7 +148,7 @@ def test_the_precision_is_what_was_measured(tmp_path, monkeypatch):
         return "bf16", f"learns {learning('fp32'):g}/s from {pixels}"
 
     monkeypatch.setattr(planning, "fastest_precision", measured)
-    monkeypatch.setattr(planning, "speed_of", lambda *_: Speed(learning=7, answering=9))
+    monkeypatch.setattr(speed, "speed_of", lambda *_: Speed(learning=7, answering=9))
     job = job_of(tmp_path, size_px=16)
     made, choices = plan(job, pretrained=False, network=make.network())
     assert made.precision == "bf16"

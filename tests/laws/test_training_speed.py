@@ -9,18 +9,19 @@ import pytest
 import torch
 
 import makers_training as make
-from fieldmark.training import planning
+from fieldmark.training import planning, speed
 from fieldmark.training.planning import plan
+from fieldmark.training.precision import Speed
 from fieldmark.training.recipe import Recipe
-from fieldmark.training.speed import Speed, speed_of
+from fieldmark.training.speed import speed_of
 
 
 def test_the_network_is_as_it_was_and_both_speeds_are_told(tmp_path):
     network, job = make.network(), make.job(tmp_path)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     drawn = torch.random.get_rng_state()
-    speed = speed_of(network, job, threads=1)
-    assert speed.learning > 0 and speed.answering > 0
+    seen = speed_of(network, job, threads=1)
+    assert seen.learning > 0 and seen.answering > 0
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(weight.grad is None for weight in network.parameters())
     assert torch.equal(torch.random.get_rng_state(), drawn)
@@ -29,7 +30,7 @@ def test_the_network_is_as_it_was_and_both_speeds_are_told(tmp_path):
 def planned(
     tmp_path, monkeypatch, *, images: int, learning: float, answering: float = 1e6, seconds: float = 100.0, **choice
 ):
-    monkeypatch.setattr(planning, "speed_of", lambda *_: Speed(learning=learning, answering=answering))
+    monkeypatch.setattr(speed, "speed_of", lambda *_: Speed(learning=learning, answering=answering))
     job = replace(make.job(tmp_path, recipe=Recipe(budget="100s", flip="yes")), deadline=time.monotonic() + seconds)
     job = replace(job, choice=replace(job.choice, **choice))
     job = replace(job, train=job.train.repeat(-(-images // len(job.train)))[:images])
@@ -68,5 +69,5 @@ def test_the_steps_that_there_is_time_for_decide_how_long_each_is(tmp_path, monk
 
 def test_without_a_budget_nothing_is_measured_where_the_precision_is_given(tmp_path, monkeypatch):
     """Left to us, a processor that has bf16 is timed in both."""
-    monkeypatch.setattr(planning, "speed_of", lambda *_: pytest.fail("nobody asked"))
+    monkeypatch.setattr(speed, "speed_of", lambda *_: pytest.fail("nobody asked"))
     plan(make.job(tmp_path, recipe=Recipe(precision="fp32")), pretrained=False, network=make.network())

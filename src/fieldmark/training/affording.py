@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -15,7 +16,8 @@ from fieldmark.training.choosing import BY_WORK
 from fieldmark.training.job import Job
 from fieldmark.training.network import Network
 from fieldmark.training.planning import MOST_PASSES, precision_for, threads_for
-from fieldmark.training.speed import speed_of
+from fieldmark.training.precision import Precision, Speed
+from fieldmark.training.speed import Speeds
 
 # Images, repeated ones counted, that a network larger than the smallest should learn from. On CIFAR-10 each is ahead
 # of what else the same time allows after about 290,000 (docs/benchmarks.md); far fewer teach none of them much.
@@ -29,41 +31,42 @@ def afforded(job: Job) -> Job:
     As it is where the model or its weights were asked for, where nothing bounds the time, and on a GPU, which is not
     measured.
     """
-    ours = job.recipe.model == "auto" and job.recipe.weights in ("auto", "none") and job.choice.model == BY_WORK[0]
-    if not ours or job.deadline is None or torch.cuda.is_available():
+    free = job.recipe.model == "auto" and job.recipe.weights in ("auto", "none") and job.choice.model == BY_WORK[0]
+    if not free or job.deadline is None or torch.cuda.is_available():
         return job
     kept = job.run_folder / KEPT
     if job.resume and kept.is_file():
-        model, why = kept.read_text("utf-8"), "as this run began"
+        ours, why, speeds = kept.read_text("utf-8"), "as this run began", job.speeds
     else:
-        model, why = _largest(job, job.deadline - time.monotonic())
-    model = together.agreed(model, str)
+        ours, why, speeds = _largest(job, job.deadline - time.monotonic())
+    model = together.agreed(ours, str)
     if rank() == 0:
         kept.write_text(model, "utf-8")
     if model == job.choice.model:
         return job
     reasons = (*job.choice.reasons, f"model = {model}, not {job.choice.model}: {why}")
-    return replace(job, choice=replace(job.choice, model=model, row=encoder_row(model), reasons=reasons))
+    choice = replace(job.choice, model=model, row=encoder_row(model), reasons=reasons)
+    return replace(job, choice=choice, speeds=speeds if model == ours else job.speeds)
 
 
-def _largest(job: Job, left_s: float) -> tuple[str, str]:
-    (model, *larger), why = BY_WORK, ""
-    for name in larger:
-        seen = _seen(job, name, left_s)
+def _largest(job: Job, left_s: float) -> tuple[str, str, Mapping[Precision, Speed]]:
+    """Its name, why, and the speeds that were measured of it."""
+    (model, *larger), why, speeds = BY_WORK, "", job.speeds
+    images = len(job.train)
+    most = images * (MOST_PASSES if job.recipe.epochs == "auto" else job.recipe.epochs)
+    for name in larger if most >= ENOUGH else ():  # fewer would be seen, however fast it is
+        its = _speeds(job, name)
+        speed = its[precision_for(job, its)[0]]
+        pass_s = images / (speed.learning * world_size()) + len(job.validation) / speed.answering
+        seen = min(most, images * max(0.0, left_s) / pass_s)  # the scoring of each pass taken off
         if seen < ENOUGH:
             break
-        model, why = name, f"there is time to learn from about {seen:,.0f} images, repeated ones counted"
-    return model, why
+        model, speeds = name, its
+        why = f"there is time to learn from about {seen:,.0f} images, repeated ones counted"
+    return model, why, speeds
 
 
-def _seen(job: Job, name: str, left_s: float) -> float:
-    """How many images the network learns from in the time, the scoring of each pass taken off."""
-    images = len(job.train)
-    most = MOST_PASSES if job.recipe.epochs == "auto" else job.recipe.epochs
-    if images * most < ENOUGH:  # however fast it is
-        return images * most
-    encoder, threads = encoder_row(name).build(job.choice.geometry.size_px), threads_for(job.recipe)
+def _speeds(job: Job, name: str) -> Speeds:
+    encoder = encoder_row(name).build(job.choice.geometry.size_px)
     network = Network(encoder, Linear(encoder.embedding_size, len(job.data.classes)))
-    speed = speed_of(network, job, threads, precision_for(job, network, threads)[0])
-    pass_s = images / (speed.learning * world_size()) + len(job.validation) / speed.answering
-    return images * min(most, max(0.0, left_s) / pass_s)
+    return Speeds(network, job, threads_for(job.recipe))

@@ -37,7 +37,7 @@ DEFAULT_FOLDS = 5
 # For small images from scratch, by the work of a pass, about three times that of the one before.
 BY_WORK = ("resnet-small", "airbench-small", "airbench")
 # Beyond so many, a larger part only narrows an interval that is narrow already, and training goes without.
-ENOUGH_TO_CHOOSE, ENOUGH_TO_TEST = 5_000, 10_000
+ENOUGH_TO_CHOOSE, ENOUGH_TO_TEST = 2_500, 10_000
 # Of magnetic tiles, whose defects lie anywhere, 0.66 and 0.67 of the validation images are right where the whole is
 # shown, 0.59 and 0.45 by the square from the middle; of clothes, 1.3 times as long as wide, 0.87 either way.
 LONG, LONG_SHARE = 2.0, 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from fieldmark.training.choosing import Choice
 from fieldmark.training.network import Network
 from fieldmark.training.pixels import PixelSource
 from fieldmark.training.plan import Plan
+from fieldmark.training.precision import Precision, Speed
 from fieldmark.training.recipe import Recipe
 
 Rows = NDArray[np.int64]
@@ -53,6 +54,7 @@ class Job:
     mixed: NDArray[np.float64] | None = None
     suspects: Suspects | None = None
     trust: NDArray[np.float32] | None = None
+    speeds: Mapping[Precision, Speed] = field(default_factory=dict)  # of the chosen network, where measured already
 
     @property
     def judged(self) -> Rows:

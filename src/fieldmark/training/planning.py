@@ -22,11 +22,11 @@ from fieldmark.training.lessons import choose_lessons
 from fieldmark.training.network import Network
 from fieldmark.training.optimisers import OPTIMISERS, Optimiser
 from fieldmark.training.plan import Plan
-from fieldmark.training.precision import Precision, fastest_precision
+from fieldmark.training.precision import Precision, Speed, fastest_precision
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.schedule import SCHEDULES
 from fieldmark.training.settled import settled
-from fieldmark.training.speed import Speed, speed_of
+from fieldmark.training.speed import Speeds
 
 FROZEN = 0.5
 # Of a budget: what learning has of it, about; how many steps it should allow at least; what mirror images may take.
@@ -48,8 +48,9 @@ def plan(job: Job, *, pretrained: bool, network: Network | None = None) -> tuple
     small = size_px <= SMALL_PX
     optimiser = settle("optimiser", recipe.optimiser, *_optimiser(job.choice.row.optimiser, pretrained))
     row = OPTIMISERS[optimiser]
-    precision = precision_for(job, network, threads)
-    left = _left(job, network, threads, precision[0])
+    speeds = None if network is None else Speeds(network, job, threads)
+    precision = precision_for(job, speeds)
+    left = _left(job, speeds, precision[0])
     most = 32 if pretrained else row.largest_batch
     batch = settle("batch", recipe.batch, *_batch(images, most, left))
     _refuse_more_than_there_are(recipe.batch, images)
@@ -133,11 +134,11 @@ class _Left:
     speed: Speed
 
 
-def _left(job: Job, network: Network | None, threads: int, precision: Precision) -> _Left | None:
+def _left(job: Job, speeds: Speeds | None, precision: Precision) -> _Left | None:
     """None where no budget asks, and on a GPU, which is quick enough not to."""
-    if network is None or job.deadline is None or torch.cuda.is_available():
+    if speeds is None or job.deadline is None or torch.cuda.is_available():
         return None
-    speed = together.agreed(speed_of(network, job, threads, precision), Speed)
+    speed = together.agreed(speeds[precision], Speed)
     return _Left(seconds=max(0.0, job.deadline - time.monotonic()), speed=speed)
 
 
@@ -205,8 +206,8 @@ def threads_for(recipe: Recipe) -> int:
     return max(1, available_cores() // local_world_size()) if recipe.threads == "auto" else recipe.threads
 
 
-def precision_for(job: Job, network: Network | None, threads: int) -> tuple[Precision, str]:
-    """As asked, or what `network` is measured to learn fastest in."""
+def precision_for(job: Job, speeds: Speeds | None) -> tuple[Precision, str]:
+    """As asked, or that in which the network of these `speeds` learns fastest."""
     asked = job.recipe.precision
     if asked == "fp16" and not torch.cuda.is_available():
         raise UsageError(
@@ -214,7 +215,7 @@ def precision_for(job: Job, network: Network | None, threads: int) -> tuple[Prec
         )
     if asked != "auto":
         return asked, "as asked"
-    if network is None:
+    if speeds is None:
         return fastest_precision(None, 0)
     pixels = len(job.train) * job.choice.geometry.size_px**2
-    return fastest_precision(lambda precision: speed_of(network, job, threads, precision).learning, pixels)
+    return fastest_precision(lambda precision: speeds[precision].learning, pixels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,20 +13,24 @@ from torch import Tensor
 from fieldmark.training.determinism import deterministic
 from fieldmark.training.job import Job
 from fieldmark.training.network import Network
-from fieldmark.training.precision import Precision
+from fieldmark.training.precision import Precision, Speed
 from fieldmark.training.scoring import scoring_batch
 from fieldmark.training.winograd import winograd
 
-PART = 8  # so much of a batch tells whether there is time for the whole of it
-LONGEST_S = 2.0
+PART = 4  # so much of a batch tells whether there is time for the whole of it
+LONGEST_S = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
-    """Images a second: `learning` is forward and backward, `answering` forward alone."""
+class Speeds(dict[Precision, Speed]):
+    """Of one network, by precision: each is measured when it is first asked for, unless the job brings it along."""
 
-    learning: float
-    answering: float
+    def __init__(self, network: Network, job: Job, threads: int) -> None:
+        super().__init__(job.speeds)
+        self._measure = partial(speed_of, network, job, threads)
+
+    def __missing__(self, precision: Precision) -> Speed:
+        self[precision] = self._measure(precision)
+        return self[precision]
 
 
 def speed_of(network: Network, job: Job, threads: int, precision: Precision = "fp32") -> Speed:
