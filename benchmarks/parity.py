@@ -17,7 +17,7 @@ PARTS = ("train", "validation", "test")
 
 def manifest(data: Path, out: Path) -> Path:
     """All images as those that prove, and the first two parts under another name as what they are."""
-    again = out / "again"
+    again = out.resolve() / "again"  # not where it leads to: another name is the point
     again.symlink_to(data.resolve())
     found = [file for part in PARTS for file in sorted((data / part).glob("*/*"))]
     rows = [(str(file.resolve()), file.parent.name, "test") for file in found]

@@ -45,7 +45,7 @@ def speeds(monkeypatch):
 
 @pytest.mark.parametrize(
     ("learning", "model"),
-    [((2400, 2300), USUAL), ((7000, 2400), SMALL), ((9000, 2600), LARGE)],
+    [((1400, 1300), USUAL), ((1600, 2400), SMALL), ((9000, 2600), LARGE)],
 )
 def test_the_largest_that_sees_enough_images_is_taken_and_it_is_said(tmp_path, speeds, learning, model):
     speeds(*learning)
@@ -58,9 +58,10 @@ def test_the_largest_that_sees_enough_images_is_taken_and_it_is_said(tmp_path, s
 
 def test_few_images_are_not_seen_more_often_than_passes_allow(tmp_path, speeds):
     speeds(1e6, 1e6)
-    few = ENOUGH // 40 - 1
+    few, more = (ENOUGH[name] // 40 - 1 for name in (SMALL, LARGE))
     assert afforded(job_of(tmp_path, images=few)).choice.model == USUAL
-    assert afforded(job_of(tmp_path, images=few + 2)).choice.model == LARGE
+    assert afforded(job_of(tmp_path, images=few + 2)).choice.model == SMALL
+    assert afforded(job_of(tmp_path, images=more + 2)).choice.model == LARGE
     assert afforded(job_of(tmp_path, images=few + 2, epochs=30.0)).choice.model == USUAL
 
 
