@@ -1,8 +1,8 @@
 """NVIDIA's own client against the V2 routes of a server. BUNDLE IMAGES [N]
 
 `tritonclient[http]` asks for N of the images (40, if not said) as bytes by the binary rule and as JSON, several
-in one request, for the best classes, and with pixels as uint8 tensors; what comes back is held against the bundle in this
-process. Prints how many answers each way were right, and the largest difference of a probability.
+in one request, for the best classes, and with pixels as uint8 tensors; what comes back is held against the bundle in
+this process. Prints how many answers each way were right, and the largest difference of a probability.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
     }
     with server(bundle) as port:
         client = triton.InferenceServerClient(f"127.0.0.1:{port}")
-        name = name_of(bundle)
+        name = name_of(Path(bundle))
         ready = {
             "live": client.is_server_live(),
             "ready": client.is_server_ready(),
