@@ -84,3 +84,34 @@ def test_a_signal_after_threads_used_it_does_no_harm(name: str, file: Path) -> N
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
+FIRST = """
+import os, sys, threading
+import numpy as np
+from pathlib import Path
+from fieldmark.inference.runners import RUNNERS
+
+sys.setswitchinterval(1e-6)
+runner = RUNNERS[sys.argv[1]].open(Path(sys.argv[2]), 1, 2)
+pixels = np.zeros((1, runner.size_px, runner.size_px, 3), np.uint8)
+all_at_once = threading.Barrier(8)
+threads = [threading.Thread(target=lambda: (all_at_once.wait(), runner.run(pixels)), daemon=True) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+os._exit(0)
+"""
+
+
+@every_runner
+def test_several_threads_may_be_the_first_to_use_it(name: str, file: Path) -> None:
+    """OpenVINO's bindings set something up at the first use, and two threads at once then waited for each other: one
+    process in three stood still here, holding the interpreter's lock."""
+    words = [sys.executable, "-c", FIRST, name, str(file)]
+    processes = [subprocess.Popen(words) for _ in range(6)]
+    try:
+        assert [process.wait(60) for process in processes] == [0] * 6
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()

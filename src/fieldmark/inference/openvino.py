@@ -21,6 +21,7 @@ from fieldmark.inference.runner import Outputs, Runner, checked, unusable
 Arithmetic = Literal["f32", "bf16"]
 ARITHMETIC = ("fieldmark", "arithmetic")  # where OpenVINO's own files tell it
 _NAMES = {"pixels", "embedding", "logits"}
+_OPENING = threading.Lock()
 _DTYPES = {"u8": "uint8", "f32": "float32"}
 
 
@@ -78,14 +79,22 @@ def _ports(nodes: Any) -> dict[str, tuple[str, list[object]]]:
     }
 
 
-@cache
 def openvino_core() -> Any:
     """The one of this process, never given back: with it OpenVINO (2026.4) frees the stack that signals are handled
     on, and the thread that was given this stack crashes at the next signal. MissingExtra without OpenVINO."""
+    with _OPENING:
+        return _core()
+
+
+@cache
+def _core() -> Any:
     try:
         import openvino
     except ModuleNotFoundError as error:
         raise MissingExtra(
             "OpenVINO is not installed", where="--runner openvino", do="pip install 'fieldmark[openvino]'"
         ) from error
+    # Where two threads were the first to look at a tensor's numbers, each waited for what the other held (2026.4: one
+    # the interpreter's lock, one that of what pybind11 sets up once): the process stood still. Here one comes first.
+    _ = openvino.Tensor(np.zeros(1, np.uint8)).data
     return openvino.Core()
