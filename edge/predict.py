@@ -11,9 +11,12 @@ graph (pixels to embedding and logits; normalisation is inside), decision (logit
 import hashlib
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or it tells its makers how it is used (from 1.29 on)
 
 import numpy as np
 import onnxruntime

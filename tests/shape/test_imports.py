@@ -1,5 +1,6 @@
 """What importing costs, asserted on sys.modules and not on a clock."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,30 @@ def test_no_submodule_bears_the_name_of_a_public_one():
 def test_a_name_that_is_not_public_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = fieldmark.nothing
+
+
+TELLING = {
+    "onnxruntime": "import fieldmark.inference.runner",
+    "nncf": "import fieldmark; from nncf.telemetry import telemetry; assert type(telemetry).__name__ == 'MagicMock'",
+    "mlflow": "import fieldmark; from mlflow.telemetry.utils import is_telemetry_disabled as off; assert off()",
+}
+
+
+@pytest.mark.parametrize("library", TELLING)
+def test_no_library_tells_its_makers_anything(library: str, tmp_path: Path) -> None:
+    """onnxruntime kept a database and an identifier of the machine in the home folder, to send them."""
+    pytest.importorskip(library)
+    # No variable of a CI's, which quieten them, too.
+    usual = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", TELLING[library]], env=usual, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert not [*tmp_path.rglob("Microsoft")]
+
+
+def test_who_wants_telemetry_can_have_it(tmp_path: Path) -> None:
+    program = "import os, fieldmark; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    usual = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "ORT_DISABLE_TELEMETRY": "0"}
+    done = subprocess.run([sys.executable, "-c", program], env=usual, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
