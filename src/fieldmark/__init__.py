@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# onnxruntime (from 1.29 on), NNCF and MLflow tell their makers how they are used, and which machine it is, unless they
-# are told not to before they are imported. Who sets these to something else beforehand has it so.
+# onnxruntime (from 1.29 on), NNCF and MLflow tell their makers how they are used, and which machine it is, unless
+# they are told not to before they are imported. Who sets these to something else beforehand has it so.
 for _quiet in ("ORT_DISABLE_TELEMETRY", "NNCF_CI", "MLFLOW_DISABLE_TELEMETRY"):
     os.environ.setdefault(_quiet, "1")
 
