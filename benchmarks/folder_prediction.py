@@ -132,7 +132,7 @@ def by_huggingface(bundle: Path, files: list[Path], batch: int) -> list[int]:
     model.timm_model.load_state_dict(network.encoder.network.state_dict(), strict=False)
     model.timm_model.get_classifier().load_state_dict(network.head.state_dict())
     asked = pipeline("image-classification", model=model, image_processor=TimmWrapperImageProcessor(settings))
-    answers = asked((str(file) for file in files), batch_size=batch, num_workers=available_cores(), top_k=1)
+    answers = asked([str(file) for file in files], batch_size=batch, num_workers=available_cores(), top_k=1)
     return [int(each[0]["label"]) for each in answers]
 
 

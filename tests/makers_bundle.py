@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from fieldmark.bundle.layout import GRAPH
 from fieldmark.bundle.schema import Data, Decision, Manifest, Parity, Weights
@@ -42,7 +43,8 @@ class TinyNetwork(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inputs = pixels.permute(0, 3, 1, 2).float() / 255 - self.mean
-        embedding = torch.relu(self.norm(self.convolution(inputs))).mean(dim=(2, 3))
+        padded = functional.pad(inputs, (0, 1, 0, 1))  # as TensorFlow does, and networks that were trained there
+        embedding = torch.relu(self.norm(self.convolution(padded))).mean(dim=(2, 3))
         return embedding, self.head(embedding)
 
 

@@ -39,8 +39,9 @@ def quantise(source: Source, out: Path) -> tuple[str, ...]:
     """Writes the int8 form at `out`, and says how it was made."""
     judge = Judge.by(open_graph(source.graph), source.manifest, source.held_back)
     with tempfile.TemporaryDirectory() as made:
-        prepared = Path(made) / "prepared.onnx"
-        folded = fold(onnx.load(source.graph), source.manifest.geometry.size_px)
+        folded, prepared = Path(made) / "folded.onnx", Path(made) / "prepared.onnx"
+        # As a file: of a graph in memory it lays the constants aside, and then does not know its shapes (1.31).
+        onnx.save(fold(onnx.load(source.graph), source.manifest.geometry.size_px), folded)
         quant_pre_process(folded, prepared, skip_symbolic_shape=True)
         parts = parts_of(onnx.load(prepared).graph)
         attempt = partial(_quantise, prepared, out, parts, source.calibration)

@@ -13,12 +13,15 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
 
+from fieldmark.exporters.padding import pad_in_convolutions
+
 _BATCHES = (1, 2)  # what is the same for both does not depend on how many images there are
 
 
 def fold(model: ModelProto, size_px: int) -> ModelProto:
     """`model`, uint8 pixels [N, size_px, size_px, 3] in, with every tensor that neither pixels nor N decide as a
-    constant, and without the nodes that made it. Graphs with branches inside are left as they are."""
+    constant, without the nodes that made it, and zeros around maps laid by whom they are for. Graphs with branches
+    inside are left as they are."""
     if any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute):
         return model
     folded = ModelProto()
@@ -27,6 +30,7 @@ def fold(model: ModelProto, size_px: int) -> ModelProto:
     used = {name for node in folded.graph.node if not settled & {*node.output} for name in node.input}
     for name, value in _computed(model, sorted(settled & used), size_px).items():
         folded.graph.initializer.append(numpy_helper.from_array(value, name))
+    pad_in_convolutions(folded.graph)
     _drop_what_nobody_uses(folded.graph)
     return folded
 
