@@ -7,10 +7,13 @@ from pathlib import Path
 
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from fieldmark.bundle.schema import Manifest
 from fieldmark.exporters.folding import fold
+
+
+FAR = 2**40  # beyond the end of anything
 
 
 def as_torch(graph: Path, manifest: Manifest) -> nn.Module:
@@ -20,8 +23,40 @@ def as_torch(graph: Path, manifest: Manifest) -> nn.Module:
     importlib.import_module("fieldmark.encoders.zoo")
     # Once more, though it was exported so: bundles of before were not, nor are combinations.
     folded = fold(onnx.load(graph), manifest.geometry.size_px)
-    module: nn.Module = importlib.import_module("onnx2torch").convert(folded)
+    module: fx.GraphModule = importlib.import_module("onnx2torch").convert(folded)
+    _settle_slices(module)
     return module.eval()
+
+
+class Sliced(nn.Module):
+    """ONNX's Slice, whose bounds are known: onnx2torch's own (1.5) looks them up in every run, which no trace can
+    follow."""
+
+    def __init__(self, starts: Tensor, ends: Tensor, axes: Tensor, steps: Tensor | None = None) -> None:
+        super().__init__()
+        along = torch.ones_like(starts) if steps is None else steps
+        # "To the end" is the largest number there is, which does not bear being counted from the other end.
+        bounds = (each.clamp(-FAR, FAR) for each in (starts, ends))
+        self.cuts = tuple(zip(*(each.tolist() for each in (*bounds, axes, along)), strict=True))
+
+    def forward(self, values: Tensor) -> Tensor:
+        for start, end, axis, step in self.cuts:
+            if step < 0:  # of the order turned round, which counts from the other end
+                values, start, end, step = values.flip(axis), -start - 1, -end - 1, -step
+            before = (slice(None),) * (axis % values.ndim)
+            values = values[(*before, slice(start, end, step))]
+        return values
+
+
+def _settle_slices(module: fx.GraphModule) -> None:
+    for node in module.graph.nodes:
+        if node.op != "call_module" or type(module.get_submodule(node.target)).__name__ != "OnnxSlice":
+            continue
+        bounds = node.args[1:]
+        if len(bounds) > 2 and all(each.op == "get_attr" for each in bounds):
+            module.set_submodule(node.target, Sliced(*(module.get_buffer(each.target) for each in bounds)))
+            node.args = node.args[:1]
+    module.recompile()
 
 
 def example(manifest: Manifest, images: int) -> Tensor:

@@ -1,0 +1,47 @@
+"""The graph that ships, back in torch: what no trace could follow is settled beforehand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import makers_bundle as make
+from fieldmark.bundle.layout import GRAPH
+from fieldmark.conversion.as_torch import Sliced, as_torch, example
+from fieldmark.exporters.onnx import export
+from fieldmark.inference.runner import open_graph
+
+BOUND = st.integers(-9, 9) | st.sampled_from([-(2**63) + 1, 2**63 - 1])  # the last two: as far as there is anything
+
+
+@given(bounds=st.tuples(BOUND, BOUND), step=st.integers(-3, 3).filter(bool), axis=st.integers(-3, 2))
+def test_a_slice_is_what_onnx_says_that_it_is(bounds: tuple[int, int], step: int, axis: int) -> None:
+    values = np.arange(5 * 6 * 7).reshape(5, 6, 7)
+    start, end = bounds
+    assume(step > 0 or start >= -values.shape[axis])  # numpy stops there, ONNX begins at the first
+    cut = Sliced(*(torch.tensor([each]) for each in (start, end, axis, step)))
+    wanted = np.moveaxis(np.moveaxis(values, axis, 0)[start:end:step], 0, axis)
+    assert np.array_equal(cut(torch.from_numpy(values)).numpy(), wanted)
+
+
+class Mirrored(make.TinyNetwork):
+    """Answers for image and mirror image together, as networks for small images do."""
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        (embedding, logits), (other, more) = super().forward(pixels), super().forward(pixels.flip(2))
+        return embedding + other, logits + more
+
+
+def test_a_graph_that_mirrors_can_be_exported_by_torch(tmp_path: Path) -> None:
+    export(Mirrored(), make.SIZE_PX, tmp_path / GRAPH)
+    manifest, pixels = make.manifest(), make.pictures(5)
+    module = as_torch(tmp_path / GRAPH, manifest)
+    shapes = ({0: torch.export.Dim("N", min=1, max=64)},)
+    program = torch.export.export(module, (example(manifest, 2),), dynamic_shapes=shapes)
+    with torch.inference_mode():
+        _, logits = program.module()(torch.from_numpy(pixels))
+    assert np.allclose(logits.numpy(), open_graph(tmp_path / GRAPH).run(pixels)[1], atol=1e-4)
