@@ -12,7 +12,6 @@ from torch import Tensor, fx, nn
 from fieldmark.bundle.schema import Manifest
 from fieldmark.exporters.folding import fold
 
-
 FAR = 2**40  # beyond the end of anything
 
 
