@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,12 +76,13 @@ class Judge:
     def by(cls, reference: Runner, manifest: Manifest, pixels: Pixels) -> Judge:
         return cls(manifest=manifest, pixels=pixels, expected=_logits(reference, pixels))
 
-    def agreement(self, runner: Runner) -> float:
-        """The share of answers that are the same."""
+    def agreement(self, runner: Runner, among: Sequence[slice] = (slice(None),)) -> float:
+        """The share of answers that are the same, among these images."""
         task, decision = self.manifest.task, self.manifest.decision
+        rows = np.concatenate([np.arange(len(self.pixels))[part] for part in among])
         said, expected = (
             answers(probabilities(logits, decision, task), task, decision)
-            for logits in (_logits(runner, self.pixels), self.expected)
+            for logits in (_logits(runner, self.pixels[rows]), self.expected[rows])
         )
         return float((said == expected).mean())
 
