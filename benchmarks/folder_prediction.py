@@ -159,6 +159,11 @@ def labels_of(bundle: Path, files: list[Path]) -> list[int]:
     return [-1 if isinstance(each, Failure) else int(each.probabilities.argmax()) for each in answers]
 
 
+def tell(name: str, took: list[float], images: int) -> None:
+    """A round of many minutes is not lost with the next one."""
+    print(f"{name}: {images / took[-1]:.1f} images/s (round {len(took)})", file=sys.stderr, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("bundle", type=Path)
@@ -181,9 +186,11 @@ def main() -> None:
     for _ in range(asked.rounds):
         for name, path in bundles.items():
             took[name].append(ours(path, files, peaks[name]))
+            tell(name, took[name], len(files))
         for name in peers:
             seconds, answers = afresh(name, asked.bundle, asked.folder, asked.batch)
             took[name].append(seconds)
+            tell(name, took[name], len(files))
             if len(took[name]) == 1:
                 alike = sum(a == b for a, b in zip(expected, answers)) / len(files)
                 print(json.dumps({"peer": name, "alike": round(alike, 4)}), flush=True)

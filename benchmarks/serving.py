@@ -204,6 +204,7 @@ def main() -> None:
         for count in counts if kind in kinds else (HALF_LOAD,):
             words = (*like, "--only", "client", *place.words(), "--connections", count, *more)
             rounds[kind, count].append(in_a_process(*words))
+            print(kind, count, rounds[kind, count][-1]["requests_per_s"], file=sys.stderr, flush=True)
 
     for _ in range(asked.rounds):
         folders.append(in_a_process(*like, "--only", "folder"))
