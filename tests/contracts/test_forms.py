@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from onnx.checker import ValidationError
 
 import makers_bundle as make
 import makers_combining as combining
@@ -100,15 +101,25 @@ def test_a_form_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypatc
     assert not [path.name for path in tmp_path.iterdir() if "onnx" in path.name]
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (NotImplementedError("no counterpart of Loop"), "no counterpart of Loop"),
+        (ValidationError("data should be stored\nin foo.bin"), "data should be stored"),
+        (TypeError(), "TypeError"),
+    ],
+)
 def test_a_converter_that_gives_up_is_told_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception, told: str
 ) -> None:
+    """Int8 of EfficientNet-Lite0 once ended the whole command, by what onnx's own checker raises."""
+
     def gives_up(_source: object, _folder: Path) -> Written:
-        raise NotImplementedError("no counterpart of Loop")
+        raise raised
 
     monkeypatch.setattr(onnx_form, "ROW", replace(onnx_form.ROW, write=gives_up))
     done = one(tmp_path, "onnx")
-    assert done.bundle is None and done.why == "it cannot be converted: no counterpart of Loop"
+    assert done.bundle is None and done.why == f"it cannot be converted: {told}"
     assert not [path.name for path in tmp_path.iterdir() if "onnx" in path.name]
 
 

@@ -25,7 +25,7 @@ from fieldmark.cores import available_cores, instruction_sets
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.loading import load_readable
 from fieldmark.data.reading import read
-from fieldmark.errors import MissingExtra, ParityError, UsageError
+from fieldmark.errors import FieldmarkError, MissingExtra, ParityError, UsageError
 from fieldmark.inference.canaries import record
 from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.deciding import fit_decision, weights_for
@@ -150,8 +150,13 @@ def _written(form: Form, bundle: Bundle, division: Division, folder: Path) -> Wr
     try:
         with quiet():
             return form.write(source, folder)
-    except (NotImplementedError, RuntimeError) as error:  # the converters' own words for what they cannot do
-        raise Broken(f"it cannot be converted: {str(error).strip().splitlines()[0]}", None) from error
+    except (FieldmarkError, OSError, MemoryError):  # a full disk is not the converter's
+        raise
+    except (
+        Exception
+    ) as error:  # converters raise whatever they like, and the other forms shall be written all the same
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Broken(f"it cannot be converted: {said}", None) from error
 
 
 def _proven(
