@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -12,8 +13,13 @@ from hypothesis import strategies as st
 import makers_bundle as make
 from fieldmark.bundle.layout import GRAPH
 from fieldmark.conversion.as_torch import Sliced, as_torch, example
+from fieldmark.conversion.row import FORMS, Source
+from fieldmark.data.geometry import Geometry
+from fieldmark.encoders.building import encoder_row
 from fieldmark.exporters.onnx import export
+from fieldmark.heads.linear import Linear
 from fieldmark.inference.runner import open_graph
+from fieldmark.training.network import Network
 
 BOUND = st.integers(-9, 9) | st.sampled_from([-(2**63) + 1, 2**63 - 1])  # the last two: as far as there is anything
 
@@ -45,3 +51,14 @@ def test_a_graph_that_mirrors_can_be_exported_by_torch(tmp_path: Path) -> None:
     with torch.inference_mode():
         _, logits = program.module()(torch.from_numpy(pixels))
     assert np.allclose(logits.numpy(), open_graph(tmp_path / GRAPH).run(pixels)[1], atol=1e-4)
+
+
+def test_a_network_for_small_images_is_written_for_executorch(tmp_path: Path) -> None:
+    pytest.importorskip("executorch", reason="ExecuTorch is not installed")
+    encoder = encoder_row("resnet-small").build(16)
+    network = Network(encoder, Linear(encoder.embedding_size, 3)).eval()
+    export(network, 16, tmp_path / GRAPH)
+    small = make.manifest(geometry=Geometry(size_px=16))
+    nothing = np.zeros((0, 16, 16, 3), np.uint8)
+    source = Source(manifest=small, graph=tmp_path / GRAPH, calibration=nothing, held_back=nothing)
+    assert (tmp_path / FORMS["executorch"].write(source, tmp_path).files[0]).stat().st_size > 0

@@ -65,7 +65,7 @@ class Whitened(Encoder):
 
     def forward(self, pixels: Tensor) -> Tensor:
         maps: Tensor = self.body(self.patches(self.standardise(pixels)))
-        return maps.amax((2, 3))
+        return maps.amax((2, 3), keepdim=True).flatten(1)  # sides kept: ExecuTorch knows no other maximum
 
 
 def whitening_filters(images: Tensor, side: int, count: int) -> Tensor:
