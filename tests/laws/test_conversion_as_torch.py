@@ -53,6 +53,7 @@ def test_a_graph_that_mirrors_can_be_exported_by_torch(tmp_path: Path) -> None:
     assert np.allclose(logits.numpy(), open_graph(tmp_path / GRAPH).run(pixels)[1], atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # ExecuTorch's own
 def test_a_network_for_small_images_is_written_for_executorch(tmp_path: Path) -> None:
     pytest.importorskip("executorch", reason="ExecuTorch is not installed")
     encoder = encoder_row("resnet-small").build(16)
