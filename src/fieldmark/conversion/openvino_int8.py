@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fieldmark.conversion.row import Form, Source, Written
+from fieldmark.conversion.signal_stack import same_signal_stack
 from fieldmark.inference.openvino import openvino_core, runner_of
 from fieldmark.inference.runner import open_graph
 
@@ -33,19 +34,20 @@ def _write(source: Source, folder: Path) -> Written:
     def agreement(compiled: Any, among: Iterable[slice]) -> float:
         return judge.agreement(runner_of(compiled, folder / f"{NAME}.xml"), [*among])
 
-    quantised = nncf.quantize_with_accuracy_control(
-        openvino_core().read_model(source.graph),
-        calibration_dataset=nncf.Dataset([np.array(one) for one in batches(source.calibration)]),
-        validation_dataset=nncf.Dataset(parts, lambda part: np.array(source.held_back[part])),
-        validation_fn=agreement,
-        max_drop=1.0 - ENOUGH,
-        drop_type=nncf.DropType.ABSOLUTE,
-        preset=nncf.QuantizationPreset.MIXED,
-        model_type=nncf.ModelType.TRANSFORMER if transformer else None,
-        advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
-            max_num_iterations=MOST_IN_FLOAT, ranking_subset_size=RANKED_BY // BATCH
-        ),
-    )
+    with same_signal_stack():
+        quantised = nncf.quantize_with_accuracy_control(
+            openvino_core().read_model(source.graph),
+            calibration_dataset=nncf.Dataset([np.array(one) for one in batches(source.calibration)]),
+            validation_dataset=nncf.Dataset(parts, lambda part: np.array(source.held_back[part])),
+            validation_fn=agreement,
+            max_drop=1.0 - ENOUGH,
+            drop_type=nncf.DropType.ABSOLUTE,
+            preset=nncf.QuantizationPreset.MIXED,
+            model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                max_num_iterations=MOST_IN_FLOAT, ranking_subset_size=RANKED_BY // BATCH
+            ),
+        )
     openvino.save_model(quantised, folder / f"{NAME}.xml", compress_to_fp16=False)
     return Written(files=(f"{NAME}.xml", f"{NAME}.bin"))
 
