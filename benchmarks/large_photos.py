@@ -11,12 +11,10 @@ import io
 import json
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from latency import timed
 from PIL import Image
 
 from fieldmark.bundle.reading import open_bundle
@@ -33,12 +31,6 @@ def enlarged(file: Path, random: np.random.Generator) -> bytes:
     encoded = io.BytesIO()
     Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(encoded, "JPEG", quality=90)
     return encoded.getvalue()
-
-
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    began = time.perf_counter()
-    found = work()
-    return 1000 * (time.perf_counter() - began), found
 
 
 def main() -> None:

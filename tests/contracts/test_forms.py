@@ -104,8 +104,11 @@ def test_a_form_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("raised", "told"),
     [
-        (NotImplementedError("no counterpart of Loop"), "no counterpart of Loop"),
-        (ValidationError("data should be stored\nin foo.bin"), "data should be stored"),
+        (NotImplementedError("no counterpart of Loop"), "NotImplementedError: no counterpart of Loop"),
+        (
+            ValidationError("data should be stored\nin foo.bin"),
+            "onnx.onnx_cpp2py_export.checker.ValidationError: data should be stored",
+        ),
         (TypeError(), "TypeError"),
     ],
 )

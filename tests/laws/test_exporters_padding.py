@@ -20,7 +20,7 @@ SIDES = st.lists(st.integers(0, 3), min_size=4, max_size=4)
 def model(around: list[int], own: list[int] | None = None, **kind: Any) -> Any:
     """uint8 [N, 9, 9, 3] -> Pad -> Conv 3 x 3 in steps of two, after which a mean; `around` and `own` as ONNX has
     them, `kind`: mode, value, auto_pad, or whether somebody else looks at the padded map as well."""
-    weights = np.random.default_rng(0).normal(size=(4, 3 + around[1] + around[5 if len(around) == 8 else 1], 3, 3))
+    weights = np.random.default_rng(0).normal(size=(4, 3 + around[1] + around[5], 3, 3))
     constants = {"around": np.array(around), "weights": weights.astype(np.float32)}
     inputs = ["map", "around"]
     if "value" in kind:

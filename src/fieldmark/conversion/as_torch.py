@@ -48,8 +48,9 @@ class Sliced(nn.Module):
 
 
 def _settle_slices(module: fx.GraphModule) -> None:
+    theirs = importlib.import_module("onnx2torch.node_converters.slice").OnnxSlice
     for node in module.graph.nodes:
-        if node.op != "call_module" or type(module.get_submodule(node.target)).__name__ != "OnnxSlice":
+        if node.op != "call_module" or not isinstance(module.get_submodule(node.target), theirs):
             continue
         bounds = node.args[1:]
         if len(bounds) > 2 and all(each.op == "get_attr" for each in bounds):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,7 +156,7 @@ def _written(form: Form, bundle: Bundle, division: Division, folder: Path) -> Wr
     except (
         Exception
     ) as error:  # converters raise whatever they like, and the other forms shall be written all the same
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = traceback.format_exception_only(error)[0].splitlines()[0]
         raise Broken(f"it cannot be converted: {said}", None) from error
 
 
