@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from onnx.checker import ValidationError
 
 import makers_bundle as make
@@ -16,8 +17,10 @@ from fieldmark.bundle.layout import GRAPH
 from fieldmark.bundle.reading import open_bundle
 from fieldmark.bundle.schema import Decision, Proof, Variant
 from fieldmark.bundle.writing import seal, staged
+from fieldmark.cli.export import command
 from fieldmark.combining.run import combine
 from fieldmark.conversion import onnx as onnx_form
+from fieldmark.conversion import openvino as openvino_form
 from fieldmark.conversion.exported import Exported
 from fieldmark.conversion.page import page
 from fieldmark.conversion.proving import why_not
@@ -124,6 +127,21 @@ def test_a_converter_that_gives_up_is_told_and_leaves_nothing(
     done = one(tmp_path, "onnx")
     assert done.bundle is None and done.why == f"it cannot be converted: {told}"
     assert not [path.name for path in tmp_path.iterdir() if "onnx" in path.name]
+
+
+def test_who_is_cut_off_keeps_the_table_of_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All forms of a large network take an hour, and the table came after the last."""
+
+    def cut_off(_source: object, _folder: Path) -> Written:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(openvino_form, "ROW", replace(openvino_form.ROW, write=cut_off))
+    monkeypatch.setattr("fieldmark.cli.export.FORMS", {name: FORMS[name] for name in ("onnx", "openvino")})
+    bundle, data = made(tmp_path)
+    ended = CliRunner().invoke(command, [str(bundle), str(data), "--all", "--out", str(tmp_path)])
+    assert ended.exit_code != 0 and not (tmp_path / "tiny-openvino.fieldmark").exists()
+    assert "| onnx | 100.00%" in (tmp_path / "tiny-exports.md").read_text()
+    assert "onnx" in (tmp_path / "tiny-exports.html").read_text()
 
 
 @pytest.mark.parametrize(

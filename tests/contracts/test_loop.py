@@ -16,11 +16,11 @@ from torch import nn
 
 import makers_training as make
 from fieldmark.errors import UsageError
-from fieldmark.training.loop import LAYER_S, fit
+from fieldmark.training.loop import LAYER_S, MB_S, fit
 from fieldmark.training.network import Network
 from fieldmark.training.plan import Plan
 from fieldmark.training.remedies import REMEDIES
-from fieldmark.training.scoring import score
+from fieldmark.training.scoring import Score, score, scoring_batch
 from fieldmark.training.winograd import FEWEST_TILES
 
 plans = pytest.mark.parametrize(
@@ -243,7 +243,28 @@ def test_a_budget_knows_before_the_first_epochs_end_what_testing_will_take(tmp_p
     assert within_the_first and scoring_s > 0 and after_s >= scoring_s
 
 
-def test_a_deep_network_leaves_more_of_a_budget_to_what_comes_after(tmp_path, monkeypatch):
+def test_what_the_first_scoring_makes_ready_is_not_reckoned_for_those_to_come(tmp_path, monkeypatch):
+    """EfficientNet-B0's first took twice its time, so a budget of 180 s was left after 130."""
+    took_s = iter((1000.0, 1.0))
+    kept_back = []
+
+    def scored(network, job, name):
+        return Score(value=0.0, loss=0.0, seconds=next(took_s))
+
+    def affordable(pace, step, *, scoring_s, per_epoch, after_s):
+        kept_back.append(scoring_s)
+        raise make.Stopped
+
+    monkeypatch.setattr("fieldmark.training.loop.score", scored)
+    monkeypatch.setattr("fieldmark.training.schedule.Pace.affordable", affordable)
+    job = make.job(tmp_path, images=6000, deadline=time.monotonic() + 1.0)
+    with pytest.raises(make.Stopped):
+        fit(make.network(), job, changed(batch=1))
+    some = min(scoring_batch(job), len(job.validation))
+    assert kept_back == [pytest.approx(len(job.validation) / some)]
+
+
+def test_a_deep_or_a_large_network_leaves_more_of_a_budget_to_what_comes_after(tmp_path, monkeypatch):
     ends = []
 
     def pace(deadline):
@@ -253,12 +274,15 @@ def test_a_deep_network_leaves_more_of_a_budget_to_what_comes_after(tmp_path, mo
     monkeypatch.setattr("fieldmark.training.loop.Pace", pace)
     deep = make.network()
     deep.encoder = nn.Sequential(deep.encoder, *(nn.Identity() for _ in range(300)))
-    for run, network in (("shallow", make.network()), ("deep", deep)):
+    large = make.network()
+    large.encoder = nn.Sequential(large.encoder, nn.Linear(1000, 1000, bias=False))
+    for run, network in (("small", make.network()), ("deep", deep), ("large", large)):
         (tmp_path / run).mkdir()
         with pytest.raises(make.Stopped):
             fit(network, make.job(tmp_path / run, deadline=1000.0), make.PLAN)
-    shallow_s, deep_s = ends
-    assert shallow_s - deep_s == pytest.approx(300 * LAYER_S) and shallow_s < 1000.0
+    small_s, deep_s, large_s = ends
+    assert small_s - deep_s == pytest.approx(300 * LAYER_S) and small_s < 1000.0
+    assert small_s - large_s == pytest.approx(LAYER_S + 4.0 * MB_S)
 
 
 def test_the_process_is_left_as_it_was(tmp_path):

@@ -58,6 +58,7 @@ def command(
     A form that breaks its bound is not written.
     """
     names = _asked(forms, every, unproven)
+    place = bundle.resolve().parent if out is None else out
     with showing_progress() as progress:
         done = fieldmark.export(
             bundle,
@@ -66,13 +67,13 @@ def command(
             out=out,
             unproven=unproven,
             progress=progress,
+            told=(lambda done: _write_overview(done, bundle, place)) if every else None,
         )
-    overview = _overview(done, bundle, bundle.resolve().parent if out is None else out) if every else ()
     if as_json:
         write_json(done)
     else:
         _show(done)
-        for written in overview:
+        for written in _overview(bundle, place) if every else ():
             click.echo(f"look at   {written}")
     _refuse_if_none(done)
 
@@ -89,14 +90,16 @@ def _asked(forms: tuple[str, ...], every: bool, unproven: bool) -> list[str]:
     return [name for name in FORMS if not missing(FORMS[name]) and (unproven or FORMS[name].provable)]
 
 
-def _overview(done: tuple[Exported, ...], bundle: Path, place: Path) -> tuple[Path, ...]:
-    """All forms beside each other: the files that tell of them, a page and a table."""
-    name = name_of(bundle)
-    drawn = {place / f"{name}-exports.html": page(done, name), place / f"{name}-exports.md": table(done)}
-    for path, text in drawn.items():
+def _overview(bundle: Path, place: Path) -> tuple[Path, Path]:
+    """The files that tell of all forms beside each other: a page and a table."""
+    return place / f"{name_of(bundle)}-exports.html", place / f"{name_of(bundle)}-exports.md"
+
+
+def _write_overview(done: tuple[Exported, ...], bundle: Path, place: Path) -> None:
+    """After each form anew: who is cut off keeps the table of those that were done."""
+    for path, text in zip(_overview(bundle, place), (page(done, name_of(bundle)), table(done)), strict=True):
         with writing_whole(path) as stream:
             stream.write(text.encode())
-    return tuple(drawn)
 
 
 def _show(done: tuple[Exported, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def export(
     out: str | Path | None = None,
     unproven: bool = False,
     progress: Progress = silent,
+    told: Callable[[tuple[Exported, ...]], None] | None = None,
 ) -> tuple[Exported, ...]:
     """Write `bundle` in each of the forms `to`, as a bundle NAME-FORM.fieldmark in the folder `out` (default: where
     `bundle` is), where it answers as the float32 graph does on images of `data` that it did not learn from.
@@ -75,6 +76,7 @@ def export(
     Give `data` as it was when the bundle was trained. A form that breaks a bound is not written, and says why: of
     float32 every answer has to be alike (but for ties), of what is rounded 98.5 %, with at most 0.5 points of
     accuracy (several labels: mAP) lost. Forms that nothing here can run are written with `unproven` alone.
+    All forms may take an hour: after each one `told` is called with those that are done.
 
     Raises UnknownName, MissingExtra, UsageError, DataError, BundleError, OutputError.
     """
@@ -89,7 +91,12 @@ def export(
     classifier = ready(opened, for_one(available_cores(), opened.manifest.geometry.size_px))
     judging, said = readable(classifier, division.proving, about(progress, "the float32 graph"))
     reference = _Reference(classifier=classifier, division=division, data=judging, said=said)
-    return tuple(_export(name, form, reference, place, progress) for name, form in forms.items())
+    done: tuple[Exported, ...] = ()
+    for name, form in forms.items():
+        done = (*done, _export(name, form, reference, place, progress))
+        if told:
+            told(done)
+    return done
 
 
 def _refuse(forms: dict[str, Form], bundle: Bundle, unproven: bool) -> None:

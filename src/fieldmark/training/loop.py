@@ -37,9 +37,11 @@ from fieldmark.training.stopping import told_to_end
 from fieldmark.training.winograd import winograd
 
 FEWEST_STEPS = 10  # a budget that allows fewer is refused
-# Kept back for each layer, since the graph of a deep network takes longer to ship: DenseNet-121 with 370 took 10 s
-# more than a budget of three minutes, EfficientNet-B0 with 246 one.
-LAYER_S = 0.03
+# Kept back for each layer and each MB of weights, since a deep or a large network takes longer to ship: DenseNet-121
+# with 370 layers took 10 s more than a budget of three minutes, EfficientNet-B0 with 246 one, VGG-16 with 540 MB two.
+LAYER_S, MB_S = 0.03, 0.015
+# What the finished graph takes to answer, over what the network takes here: onnxruntime 1.3 to 1.8 times as long.
+GRAPH_OVER_NETWORK = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ def fit(network: Network, job: Job, plan: Plan) -> Fitted:
         gradient = Gradient(model, lowered, accelerator)
         per_epoch = batches.per_epoch
         refits = plan.refits or ((0, max(1, round(plan.epochs * per_epoch))),)
-        pace = None if job.deadline is None else Pace(job.deadline - LAYER_S * _layers(network))
+        pace = None if job.deadline is None else Pace(job.deadline - _shipping_s(network))
         began, scoring_s = (time.monotonic(), run.step), _scoring_time(network, job, plan)
 
         while run.step < refits[-1][1] and not run.tired:
@@ -184,11 +186,13 @@ def _scoring_time(network: Network, job: Job, plan: Plan) -> float:
     if job.deadline is None:
         return 0.0
     some = job.validation[: scoring_batch(job)]
-    return score(network, with_rows(job, validation=some), plan.score).seconds * len(job.validation) / len(some)
+    few = with_rows(job, validation=some)
+    score(network, few, plan.score)  # the first makes ready what all others use, and may take twice as long
+    return score(network, few, plan.score).seconds * len(job.validation) / len(some)
 
 
 def _refitted(refits: Refits, pace: Pace, run: Run, job: Job, scoring_s: float, per_epoch: int) -> Refits:
-    after_s = scoring_s * _still_to_answer(job, run.plan)
+    after_s = GRAPH_OVER_NETWORK * scoring_s * _still_to_answer(job, run.plan)
     affordable = pace.affordable(run.step, scoring_s=scoring_s, per_epoch=per_epoch, after_s=after_s)
     affordable = together.agreed(affordable, int)
     refits = refit(refits, run.step, _enough(affordable), longest=refits[0][1])
@@ -196,8 +200,11 @@ def _refitted(refits: Refits, pace: Pace, run: Run, job: Job, scoring_s: float, 
     return refits
 
 
-def _layers(network: Network) -> int:
-    return sum(not any(True for _ in module.children()) for module in network.modules())
+def _shipping_s(network: Network) -> float:
+    """Seconds that what is not answering takes beyond what every budget keeps back."""
+    layers = sum(not any(True for _ in module.children()) for module in network.modules())
+    size_mb: float = sum(tensor.nbytes for tensor in network.state_dict().values()) / 1e6
+    return LAYER_S * layers + MB_S * size_mb
 
 
 def _still_to_answer(job: Job, plan: Plan) -> float:

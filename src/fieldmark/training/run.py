@@ -46,7 +46,7 @@ ASKED = "recipe.json"
 LEARN = {"probe": learn_by_probe, "network": learn_end_to_end}
 # What a budget keeps back for export, parity, evaluation and report: a fixed part, a share, and reading the test
 # images a second time, from their files.
-RESERVE_S, RESERVE_SHARE = 8.0, 0.04
+RESERVE_S, RESERVE_SHARE = 5.0, 0.04
 READ_TO_JUDGE = 200
 
 
