@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +52,7 @@ def command(
     manifest (.csv, .jsonl, .parquet) with the columns file and label (or labels, as in cat|dog) and, if you have
     them, split, group, and unknown: labels that nobody looked for.
     """
+    begun = time.monotonic()
     recipe = merged_recipe(recipe_file, flags)
     with showing_progress() as progress:
         # First, so that a mistake in it is told before torch is imported, which takes seconds.
@@ -63,6 +65,7 @@ def command(
             thumbnails=not no_thumbnails,
             resume=resume,
             cache_size=cache_size,
+            begun=begun,
             progress=progress,
         )
     if rank():

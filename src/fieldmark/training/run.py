@@ -46,7 +46,7 @@ ASKED = "recipe.json"
 LEARN = {"probe": learn_by_probe, "network": learn_end_to_end}
 # What a budget keeps back for export, parity, evaluation and report: a fixed part, a share, and reading the test
 # images a second time, from their files.
-RESERVE_S, RESERVE_SHARE = 5.0, 0.04
+RESERVE_S, RESERVE_SHARE = 5.0, 0.02
 READ_TO_JUDGE = 200
 
 
@@ -87,6 +87,7 @@ def train(
     thumbnails: bool = True,
     resume: bool = False,
     cache_size: str = "auto",
+    begun: float | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """Train a classifier on `data` (a Dataset, or a path for `read`) and write it to `out` as a bundle.
@@ -96,13 +97,15 @@ def train(
     goes on from the checkpoint that an interrupted run left in `OUT.run/`. With the recipe's `noisy` the images whose
     label looks wrong are listed in `suspects.csv` beside the bundle, after the bundle's name. `cache_size` ("20GB",
     "0" for none) bounds the folder in which decoded images are kept for all runs; the bundle does not depend on it.
+    `begun` is when the command began, in seconds of time.monotonic, where that was before this call: a budget counts
+    from there.
 
     Started by torchrun, each process calls this alike and shares the training; the first one alone writes.
 
     Raises DataError, UsageError, UnknownName, WeightsError, OutputError, Interrupted, and ParityError where the
     exported graph does not answer as the network does. Nothing is written unless everything is.
     """
-    begun = time.monotonic()
+    begun = time.monotonic() if begun is None else begun
     recipe = recipe or Recipe()
     parse_size(cache_size)  # refused before any work
     keep_freed_memory()
