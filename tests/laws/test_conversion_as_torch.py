@@ -42,8 +42,27 @@ class Mirrored(make.TinyNetwork):
         return embedding + other, logits + more
 
 
-def test_a_graph_that_mirrors_can_be_exported_by_torch(tmp_path: Path) -> None:
-    export(Mirrored(), make.SIZE_PX, tmp_path / GRAPH)
+class Attending(make.TinyNetwork):
+    """A token for each place and one more, of which each looks at all, as in a vision transformer: the shapes on the
+    way are worked out from the number of images."""
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = self.convolution(pixels.permute(0, 3, 1, 2).float() / 255 - self.mean)
+        places = maps.flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.norm.running_mean.reshape(1, 1, 6).expand(places.shape[0], -1, -1), places], dim=1)
+        images, length, width = tokens.shape
+        heads = torch.cat([tokens] * 3, dim=2).reshape(images, length, 3, 2, width // 2).permute(2, 0, 3, 1, 4)
+        query, key, value = heads.unbind(0)
+        looked = (query @ key.transpose(-2, -1)).softmax(dim=-1) @ value
+        embedding = looked.transpose(1, 2).reshape(images, length, width)[:, 0]
+        return embedding, self.head(embedding)
+
+
+@pytest.mark.parametrize("network", [Mirrored, Attending])
+def test_a_graph_that_no_trace_could_follow_can_be_exported_by_torch(
+    network: type[make.TinyNetwork], tmp_path: Path
+) -> None:
+    export(network(), make.SIZE_PX, tmp_path / GRAPH)
     manifest, pixels = make.manifest(), make.pictures(5)
     module = as_torch(tmp_path / GRAPH, manifest)
     shapes = ({0: torch.export.Dim("N", min=1, max=64)},)

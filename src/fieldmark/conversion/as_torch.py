@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from fieldmark.bundle.schema import Manifest
+from fieldmark.conversion.settled_shapes import settle_shapes
 from fieldmark.exporters.folding import fold
 
 FAR = 2**40  # beyond the end of anything
@@ -24,6 +25,7 @@ def as_torch(graph: Path, manifest: Manifest) -> nn.Module:
     folded = fold(onnx.load(graph), manifest.geometry.size_px)
     module: fx.GraphModule = importlib.import_module("onnx2torch").convert(folded)
     _settle_slices(module)
+    settle_shapes(module.eval(), example(manifest, 2), example(manifest, 3))
     return module.eval()
 
 
