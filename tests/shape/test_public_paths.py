@@ -15,6 +15,8 @@ CALLED = {name: called for name in fieldmark.__all__ if inspect.isfunction(calle
 
 def spellings(hint):
     """The types of a hint, with those inside it."""
+    if isinstance(hint, list):  # what a callable is called with
+        return {found for each in hint for found in spellings(each)}
     inside = typing.get_args(hint)
     return {hint} | {found for each in inside for found in spellings(each)} if inside else {hint}
 
