@@ -23,10 +23,10 @@ def as_torch(graph: Path, manifest: Manifest) -> nn.Module:
     importlib.import_module("fieldmark.encoders.zoo")
     # Once more, though it was exported so: bundles of before were not, nor are combinations.
     folded = fold(onnx.load(graph), manifest.geometry.size_px)
-    module: fx.GraphModule = importlib.import_module("onnx2torch").convert(folded)
+    module: fx.GraphModule = importlib.import_module("onnx2torch").convert(folded).eval()
     _settle_slices(module)
-    settle_shapes(module.eval(), example(manifest, 2), example(manifest, 3))
-    return module.eval()
+    settle_shapes(module, example(manifest, 2), example(manifest, 3))
+    return module
 
 
 class Sliced(nn.Module):

@@ -160,9 +160,8 @@ def _written(form: Form, bundle: Bundle, division: Division, folder: Path) -> Wr
             return form.write(source, folder)
     except (FieldmarkError, OSError, MemoryError):  # a full disk is not the converter's
         raise
-    except (
-        Exception
-    ) as error:  # converters raise whatever they like, and the other forms shall be written all the same
+    except Exception as error:
+        # Converters raise whatever they like, and the other forms shall be written all the same.
         said = traceback.format_exception_only(error)[0].splitlines()[0]
         raise Broken(f"it cannot be converted: {said}", None) from error
 
