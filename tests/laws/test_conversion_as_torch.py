@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
 
 import makers_bundle as make
 from fieldmark.bundle.layout import GRAPH
-from fieldmark.conversion.as_torch import Sliced, as_torch, example
+from fieldmark.conversion.as_torch import as_torch, example
 from fieldmark.conversion.row import FORMS, Source
-from fieldmark.data.geometry import Geometry
+from fieldmark.conversion.settling import Sliced
 from fieldmark.encoders.building import encoder_row
 from fieldmark.exporters.onnx import export
 from fieldmark.heads.linear import Linear
@@ -58,7 +61,22 @@ class Attending(make.TinyNetwork):
         return embedding, self.head(embedding)
 
 
-@pytest.mark.parametrize("network", [Mirrored, Attending])
+class Unfolded(make.TinyNetwork):
+    """Each place of its neighbourhood attends to the others' counterparts, as in MobileViT: images and what they are
+    cut into stand together on the way."""
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = self.convolution(pixels.permute(0, 3, 1, 2).float() / 255 - self.mean)[..., :4, :4]
+        images, width, high, wide = maps.shape
+        halves = maps.reshape(images * width * high // 2, 2, wide // 2, 2).transpose(1, 2)
+        tokens = halves.reshape(images, width, high * wide // 4, 4).transpose(1, 3).reshape(images * 4, -1, width)
+        looked = (tokens @ tokens.transpose(-2, -1)).softmax(dim=-1) @ tokens + tokens
+        normal = functional.layer_norm(looked, (6,), self.norm.weight, self.norm.bias)
+        embedding = normal.reshape(images, 4, -1, width).mean(dim=(1, 2))
+        return embedding, self.head(embedding)
+
+
+@pytest.mark.parametrize("network", [Mirrored, Attending, Unfolded])
 def test_a_graph_that_no_trace_could_follow_can_be_exported_by_torch(
     network: type[make.TinyNetwork], tmp_path: Path
 ) -> None:
@@ -72,13 +90,21 @@ def test_a_graph_that_no_trace_could_follow_can_be_exported_by_torch(
     assert np.allclose(logits.numpy(), open_graph(tmp_path / GRAPH).run(pixels)[1], atol=1e-4)
 
 
+def small() -> Network:
+    encoder = encoder_row("resnet-small").build(make.SIZE_PX)
+    return Network(encoder, Linear(encoder.embedding_size, 3)).eval()
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # ExecuTorch's own
-def test_a_network_for_small_images_is_written_for_executorch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", [small, Attending, Unfolded])
+def test_it_is_written_for_executorch(network: Callable[[], nn.Module], tmp_path: Path) -> None:
     pytest.importorskip("executorch", reason="ExecuTorch is not installed")
-    encoder = encoder_row("resnet-small").build(16)
-    network = Network(encoder, Linear(encoder.embedding_size, 3)).eval()
-    export(network, 16, tmp_path / GRAPH)
-    small = make.manifest(geometry=Geometry(size_px=16))
-    nothing = np.zeros((0, 16, 16, 3), np.uint8)
-    source = Source(manifest=small, graph=tmp_path / GRAPH, calibration=nothing, held_back=nothing)
-    assert (tmp_path / FORMS["executorch"].write(source, tmp_path).files[0]).stat().st_size > 0
+    export(network(), make.SIZE_PX, tmp_path / GRAPH)
+    nothing = np.zeros((0, make.SIZE_PX, make.SIZE_PX, 3), np.uint8)
+    source = Source(manifest=make.manifest(), graph=tmp_path / GRAPH, calibration=nothing, held_back=nothing)
+    written = FORMS["executorch"].write(source, tmp_path)
+    infer = FORMS["executorch"].infer
+    assert infer is not None
+    pixels = make.pictures(3)
+    answers = infer(tmp_path / written.files[0])(pixels)[1]
+    assert np.allclose(answers, open_graph(tmp_path / GRAPH).run(pixels)[1], atol=1e-4)
