@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as raised
 from fieldmark.cores import available_cores
 from fieldmark.data.picture import Pixels
 from fieldmark.errors import BundleError
+from fieldmark.memory import give_back_freed_memory
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 Ports = Mapping[str, tuple[str, Sequence[object]]]
@@ -70,10 +72,10 @@ def open_graph(path: Path, *, threads: int | None = None) -> Runner:
     # quantization guide): of the same file 76 % and 94 % of the answers were as in float32.
     options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        # From bytes, so that a graph cannot make the runtime open other files ("external data").
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(_file_or_bytes(path), options, providers=["CPUExecutionProvider"])
     except _REFUSED as error:
         raise unusable(f"onnxruntime refuses it: {error}", path) from error
+    give_back_freed_memory()
     inputs = {node.name: (_DTYPES.get(node.type, node.type), node.shape) for node in session.get_inputs()}
     outputs = {node.name: (_DTYPES.get(node.type, node.type), node.shape) for node in session.get_outputs()}
 
@@ -85,6 +87,14 @@ def open_graph(path: Path, *, threads: int | None = None) -> Runner:
         return embedding, logits
 
     return checked(path, infer, inputs, outputs)
+
+
+def _file_or_bytes(path: Path) -> Path | bytes:
+    """The graph as onnxruntime is to get it: of bytes it holds two copies more than of a file, for good. But so a graph
+    cannot make it open other files, of which it would have to tell the "location" (onnx.proto, external_data)."""
+    encoded = path.read_bytes()
+    nameable = str(path).encode(errors="ignore") == os.fsencode(path)  # it takes names in UTF-8 alone
+    return path if nameable and b"location" not in encoded else encoded
 
 
 def checked(path: Path, infer: Callable[[Pixels], Outputs], inputs: Ports, outputs: Ports) -> Runner:

@@ -23,6 +23,7 @@ from fieldmark.data.reading import read
 from fieldmark.data.splits import refuse_one_class
 from fieldmark.errors import UsageError
 from fieldmark.evaluation.plain import figures
+from fieldmark.memory import keep_freed_memory
 from fieldmark.progress import Progress, silent
 from fieldmark.ranks import rank
 from fieldmark.report.document import parse
@@ -36,7 +37,6 @@ from fieldmark.training.dividing import divide
 from fieldmark.training.doubting import doubt
 from fieldmark.training.end_to_end import learn_end_to_end
 from fieldmark.training.job import Job
-from fieldmark.training.memory import keep_freed_memory
 from fieldmark.training.probe import learn_by_probe
 from fieldmark.training.recipe import Recipe
 from fieldmark.training.shipping import Wishes, ship

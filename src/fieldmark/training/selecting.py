@@ -16,6 +16,7 @@ from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read
 from fieldmark.data.splits import refuse_one_class
 from fieldmark.errors import UsageError
+from fieldmark.memory import keep_freed_memory
 from fieldmark.progress import Progress, silent
 from fieldmark.report.selection import Selection
 from fieldmark.training.admitting import Admission, admit
@@ -23,7 +24,6 @@ from fieldmark.training.attending import Entrant
 from fieldmark.training.contenders import Contender, named, spread
 from fieldmark.training.finishing import finish
 from fieldmark.training.job import Job, Learned
-from fieldmark.training.memory import keep_freed_memory
 from fieldmark.training.preferring import preferred
 from fieldmark.training.race import Race, run_race
 from fieldmark.training.recipe import Recipe
