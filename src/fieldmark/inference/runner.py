@@ -90,8 +90,8 @@ def open_graph(path: Path, *, threads: int | None = None) -> Runner:
 
 
 def _file_or_bytes(path: Path) -> Path | bytes:
-    """The graph as onnxruntime is to get it: of bytes it holds two copies more than of a file, for good. But so a graph
-    cannot make it open other files, of which it would have to tell the "location" (onnx.proto, external_data)."""
+    """The graph as onnxruntime is to get it: of bytes it holds two copies more than of a file, for good. But so a
+    graph cannot make it open other files, of which it would have to tell the "location" (onnx.proto)."""
     encoded = path.read_bytes()
     nameable = str(path).encode(errors="ignore") == os.fsencode(path)  # it takes names in UTF-8 alone
     return path if nameable and b"location" not in encoded else encoded
