@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -46,6 +49,13 @@ def test_a_budget_counts_from_where_the_command_began(small: Path, tmp_path: Pat
     recipe = library.Recipe(model="lenet", size="32", budget="10m")
     with pytest.raises(OutOfTime, match="next to none"):
         library.train(small, out=tmp_path / "x.fieldmark", recipe=recipe, begun=time.monotonic() - 600)
+
+
+def test_the_command_tells_when_it_began(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("fieldmark.cli.train")
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - 600))
+    words = [str(small), "--model", "lenet", "--budget", "10m", "--out", str(tmp_path / "x.fieldmark")]
+    assert isinstance(CliRunner().invoke(module.command, words).exception, OutOfTime)
 
 
 def _first_filters(tensors: dict[str, Tensor]) -> str:
