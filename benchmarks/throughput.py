@@ -37,12 +37,12 @@ from fieldmark.cores import available_cores
 from fieldmark.data.reading import read
 from fieldmark.encoders.building import encoder_row
 from fieldmark.heads.linear import Linear
+from fieldmark.memory import keep_freed_memory
 from fieldmark.training import optimisers
 from fieldmark.training.cache import cache_pixels
 from fieldmark.training.choosing import choose
 from fieldmark.training.job import Job
 from fieldmark.training.loop import fit
-from fieldmark.training.memory import keep_freed_memory
 from fieldmark.training.network import Network
 from fieldmark.training.plan import Plan
 from fieldmark.training.recipe import Recipe
