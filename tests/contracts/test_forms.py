@@ -62,12 +62,15 @@ def one(tmp_path: Path, name: str, task: str = "single") -> Exported:
 
 @tasks
 @every_form
-def test_it_answers_as_the_graph_that_it_was_made_from(name: str, task: str, tmp_path: Path) -> None:
+def test_it_answers_as_the_graph_that_it_was_made_from(
+    name: str, task: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     if absent := missing(FORMS[name]):
         pytest.skip(f"{', '.join(absent)} not installed")
     if FORMS[name].runner and not FORMS[name].provable:
         pytest.skip(f"this processor has no {FORMS[name].precision}")
     done = one(tmp_path, name, task)
+    assert not capfd.readouterr().out  # where the answer goes, which may be JSON
     if FORMS[name].precision == "int8" and done.bundle is None:
         # Six channels of random weights may not bear rounding; then it must say so.
         assert done.proof is not None and "must be" in done.why and not (tmp_path / f"tiny-{name}.fieldmark").exists()
