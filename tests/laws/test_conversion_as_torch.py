@@ -76,7 +76,27 @@ class Unfolded(make.TinyNetwork):
         return embedding, self.head(embedding)
 
 
-@pytest.mark.parametrize("network", [Mirrored, Attending, Unfolded])
+class Windowed(make.TinyNetwork):
+    """Each place attends to its window, after a shift, as in Swin: maps are padded to whole windows, also where there
+    is nothing to pad."""
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = self.convolution(pixels.permute(0, 3, 1, 2).float() / 255 - self.mean)[..., :4, :4].permute(0, 2, 3, 1)
+        for side in (2, 3):
+            images, high, wide, width = maps.shape
+            rolled = torch.roll(maps, (-1, -1), dims=(1, 2))
+            padded = functional.pad(rolled, (0, 0, 0, -wide % side, 0, -high % side))
+            rows, columns = padded.shape[1] // side, padded.shape[2] // side
+            parted = padded.reshape(images, rows, side, columns, side, width).transpose(2, 3)
+            tokens = parted.reshape(-1, side * side, width)
+            looked = (tokens @ tokens.transpose(-2, -1)).softmax(dim=-1) @ tokens + tokens
+            whole = looked.reshape(images, rows, columns, side, side, width).transpose(2, 3)
+            maps = whole.reshape(images, rows * side, columns * side, width)[:, :high, :wide]
+        embedding = maps.mean(dim=(1, 2))
+        return embedding, self.head(embedding)
+
+
+@pytest.mark.parametrize("network", [Mirrored, Attending, Unfolded, Windowed])
 def test_a_graph_that_no_trace_could_follow_can_be_exported_by_torch(
     network: type[make.TinyNetwork], tmp_path: Path
 ) -> None:
@@ -96,7 +116,7 @@ def small() -> Network:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # ExecuTorch's own
-@pytest.mark.parametrize("network", [small, Attending, Unfolded])
+@pytest.mark.parametrize("network", [small, Attending, Unfolded, Windowed])
 def test_it_is_written_for_executorch(network: Callable[[], nn.Module], tmp_path: Path) -> None:
     pytest.importorskip("executorch", reason="ExecuTorch is not installed")
     export(network(), make.SIZE_PX, tmp_path / GRAPH)

@@ -1,6 +1,7 @@
 """What onnx2torch (1.5) looks up in every run, settled, so that torch can trace and lower what is left.
 
-Bounds of slices, places to gather from and the shapes to reshape to come to it as tensors, which no trace can follow.
+Bounds of slices, places to gather from, widths of padding and the shapes to reshape to come to it as tensors, which
+no trace can follow: torch.export works for hours at what a Swin's paddings might be, none of which pads anything.
 Most are constants. The shapes that a transformer works out from the number of images are not; asked twice, with two
 numbers of images, every one of them tells what it is.
 """
@@ -111,6 +112,10 @@ def _settled(layer: nn.Module, known: list[Tensor], answers: list[Any]) -> nn.Mo
         return Sliced(*known)
     if isinstance(layer, theirs.gather.OnnxGather) and known and not known[0].ndim:
         return Selected(layer._axis, int(known[0]))
+    if isinstance(layer, theirs.pad.OnnxPadDynamic) and known and layer.mode == "constant":
+        pads, fill = known[0].tolist(), float(known[1]) if known[1:] else 0.0
+        padded = theirs.pad.OnnxPadStatic.create_from_onnx_params(pads, "constant", fill)
+        return padded if any(pads) else nn.Identity()
     if isinstance(layer, theirs.split.OnnxSplit13):
         parts = [part.shape[layer.axis] for part in answers[0]]
         return cast(nn.Module, theirs.split.OnnxSplit(len(parts), layer.axis, parts))
