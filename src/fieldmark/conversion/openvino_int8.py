@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fieldmark.conversion.row import Form, Source, Written
 from fieldmark.conversion.signal_stack import same_signal_stack
@@ -36,12 +35,8 @@ def _write(source: Source, folder: Path) -> Written:
     judge = Judge.by(open_graph(source.graph), source.manifest, source.held_back)
     transformer = parts_of(onnx.load(source.graph).graph).transformer
 
-    def judged(compiled: Any, among: Iterable[slice]) -> tuple[float, list[list[NDArray[np.float32]]]]:
-        """The share of answers that are the same, and what each part was answered, by which operations are ranked:
-        agreement alone would tell most of them not apart."""
-        runner, chosen = runner_of(compiled, folder / f"{NAME}.xml"), [*among]
-        answered = [[*runner.run(source.held_back[part])] for part in chosen]
-        return judge.agreement(np.concatenate([logits for _, logits in answered]), chosen), answered
+    def agreement(compiled: Any, among: Iterable[slice]) -> float:
+        return judge.agreement(runner_of(compiled, folder / f"{NAME}.xml"), [*among])
 
     with same_signal_stack():
         graph = openvino_core().read_model(source.graph)
@@ -49,7 +44,7 @@ def _write(source: Source, folder: Path) -> Written:
             graph,
             calibration_dataset=nncf.Dataset([np.array(one) for one in batches(source.calibration)]),
             validation_dataset=nncf.Dataset(parts, lambda part: np.array(source.held_back[part])),
-            validation_fn=judged,
+            validation_fn=agreement,
             max_drop=1.0 - ENOUGH,
             drop_type=nncf.DropType.ABSOLUTE,
             preset=nncf.QuantizationPreset.MIXED,

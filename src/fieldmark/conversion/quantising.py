@@ -74,24 +74,25 @@ class Judge:
 
     @classmethod
     def by(cls, reference: Runner, manifest: Manifest, pixels: Pixels) -> Judge:
-        return cls(manifest=manifest, pixels=pixels, expected=logits_of(reference, pixels))
+        return cls(manifest=manifest, pixels=pixels, expected=_logits(reference, pixels))
 
-    def agreement(self, said: NDArray[np.float32], among: Sequence[slice] = (slice(None),)) -> float:
-        """The share of answers that are the same, of logits `said` to these images."""
+    def agreement(self, runner: Runner, among: Sequence[slice] = (slice(None),)) -> float:
+        """The share of answers that are the same, among these images."""
         task, decision = self.manifest.task, self.manifest.decision
         rows = np.concatenate([np.arange(len(self.pixels))[part] for part in among])
-        found, expected = (
-            answers(probabilities(logits, decision, task), task, decision) for logits in (said, self.expected[rows])
+        said, expected = (
+            answers(probabilities(logits, decision, task), task, decision)
+            for logits in (_logits(runner, self.pixels[rows]), self.expected[rows])
         )
-        return float((found == expected).mean())
+        return float((said == expected).mean())
 
     def error(self, runner: Runner) -> float:
         """Root mean square of the difference of logits, of some of the images."""
-        gap = logits_of(runner, self.pixels[:SOME]) - self.expected[:SOME]
+        gap = _logits(runner, self.pixels[:SOME]) - self.expected[:SOME]
         return float(np.sqrt(np.mean(gap**2)))
 
 
-def logits_of(runner: Runner, pixels: Pixels) -> NDArray[np.float32]:
+def _logits(runner: Runner, pixels: Pixels) -> NDArray[np.float32]:
     return np.concatenate([runner.run(some)[1] for some in batches(pixels)])
 
 

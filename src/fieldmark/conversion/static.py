@@ -13,7 +13,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from fieldmark.conversion.quantising import ENOUGH, Judge, Parts, batches, logits_of, parts_of
+from fieldmark.conversion.quantising import ENOUGH, Judge, Parts, batches, parts_of
 from fieldmark.conversion.row import Source
 from fieldmark.cores import instruction_sets
 from fieldmark.data.picture import Pixels
@@ -47,7 +47,7 @@ def quantise(source: Source, out: Path) -> tuple[str, ...]:
         attempt = partial(_quantise, prepared, out, parts, source.calibration)
         tried: dict[float, tuple[str, ...]] = {}
         for kept in _attempts(attempt, parts.weighted, judge):
-            agreement = judge.agreement(logits_of(attempt(kept), judge.pixels))
+            agreement = judge.agreement(attempt(kept))
             tried.setdefault(agreement, kept)  # of equals the bolder
             if agreement >= ENOUGH:
                 break
