@@ -11,16 +11,18 @@ from typing import Any
 
 import litserve
 
+from fieldmark.bundle.reading import open_bundle
 from fieldmark.cores import available_cores
-from fieldmark.inference.classifier import load
-from fieldmark.inference.execution import Execution
+from fieldmark.inference.classifier import ready
+from fieldmark.inference.execution import for_one
 from fieldmark.inference.prediction import Prediction
+from fieldmark.inference.variants import on_this_machine
 
 
 class Api(litserve.LitAPI):
     def setup(self, device: str) -> None:  # noqa: ARG002  the interface's
-        alone = Execution(runner="onnxruntime", threads=1, workers=1, batch=1)
-        self.classifier = load(sys.argv[1], execution=alone)
+        bundle = on_this_machine(open_bundle(sys.argv[1]))
+        self.classifier = ready(bundle, for_one(1, bundle.manifest.geometry.size_px, bundle.runner))
 
     def decode_request(self, request):  # type: ignore[no-untyped-def]  # LitServe takes what is said here for a form
         return base64.b64decode(request["images"][0])

@@ -38,6 +38,7 @@ from fieldmark.bundle.reading import open_bundle
 from fieldmark.cores import available_cores
 from fieldmark.inference.classifier import ready
 from fieldmark.inference.execution import for_many
+from fieldmark.inference.variants import on_this_machine
 
 IMAGES = 200
 HALF_LOAD = "16"  # connections
@@ -45,8 +46,8 @@ HALF_LOAD = "16"  # connections
 
 def folder(bundle: str, files: list[Path], seconds: float) -> float:
     """Images a second of folder prediction, after a second that is not counted."""
-    opened = open_bundle(bundle)
-    classifier = ready(opened, for_many(available_cores(), opened.manifest.geometry.size_px))
+    opened = on_this_machine(open_bundle(bundle))
+    classifier = ready(opened, for_many(available_cores(), opened.manifest.geometry.size_px, opened.runner))
     answers, began = classifier.predict_many(itertools.cycle(files)), time.perf_counter()
     count, since = 0, began + 1
     for _ in answers:

@@ -68,7 +68,7 @@ def test_it_answers_as_the_graph_that_it_was_made_from(
     if absent := missing(FORMS[name]):
         pytest.skip(f"{', '.join(absent)} not installed")
     if FORMS[name].runner and not FORMS[name].provable:
-        pytest.skip(f"this processor has no {FORMS[name].precision}")
+        pytest.skip(f"this processor has no {FORMS[name].asked_of_processor}")
     done = one(tmp_path, name, task)
     assert not capfd.readouterr().out  # where the answer goes, which may be JSON
     if FORMS[name].precision == "int8" and done.bundle is None:

@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 @every_runner
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_class_and_nearly_the_same_logits_as_the_reference(name: str, threads: int, file: Path) -> None:
-    embedding, logits = RUNNERS[name].open(file, threads, 1).run(PIXELS)
+    embedding, logits = RUNNERS[name].open(file, threads, 1, 5).run(PIXELS)
     expected_embedding, expected = open_graph(file, threads=1).run(PIXELS)
     assert len(set(expected.argmax(axis=1))) > 1
     assert (logits.argmax(axis=1) == expected.argmax(axis=1)).all()
@@ -36,8 +36,19 @@ def test_the_same_class_and_nearly_the_same_logits_as_the_reference(name: str, t
 
 
 @every_runner
+@pytest.mark.parametrize("images", [1, 2, 5, 7])
+def test_any_number_of_pictures_is_answered_whatever_batch_it_was_opened_for(
+    name: str, images: int, file: Path
+) -> None:
+    for batch in (1, 2, 5):
+        embedding, logits = RUNNERS[name].open(file, 1, 1, batch).run(PIXELS[:images])
+        assert len(embedding) == len(logits) == images
+        assert np.allclose(logits, open_graph(file, threads=1).run(PIXELS[:images])[1], atol=1e-4)
+
+
+@every_runner
 def test_it_is_safe_to_share_between_threads(name: str, file: Path) -> None:
-    runner = RUNNERS[name].open(file, 1, 4)
+    runner = RUNNERS[name].open(file, 1, 4, 1)
     alone = [runner.run(PIXELS[row : row + 1])[1] for row in range(len(PIXELS))]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda row: runner.run(PIXELS[row : row + 1])[1], [*range(len(PIXELS))] * 5))
@@ -48,7 +59,7 @@ def test_it_is_safe_to_share_between_threads(name: str, file: Path) -> None:
 def test_what_is_no_graph_is_refused_in_words(name: str, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"junk")
     with pytest.raises(BundleError, match="graph cannot be used"):
-        RUNNERS[name].open(tmp_path / "model.onnx", 1, 1)
+        RUNNERS[name].open(tmp_path / "model.onnx", 1, 1, 1)
 
 
 @every_runner
@@ -69,7 +80,7 @@ def test_a_signal_after_threads_used_it_does_no_harm(name: str, file: Path) -> N
         "from pathlib import Path\n"
         "from fieldmark.inference.runners import RUNNERS\n"
         f"open_it, file = RUNNERS[{name!r}].open, Path({str(file)!r})\n"
-        "runner = open_it(file, 1, 2)\n"
+        "runner = open_it(file, 1, 2, 1)\n"
         f"pixels = np.zeros((1, {SIZE_PX}, {SIZE_PX}, 3), np.uint8)\n"
         "kept = [runner]\n"
         "del runner\n"
@@ -93,7 +104,7 @@ from pathlib import Path
 from fieldmark.inference.runners import RUNNERS
 
 sys.setswitchinterval(1e-6)
-runner = RUNNERS[sys.argv[1]].open(Path(sys.argv[2]), 1, 2)
+runner = RUNNERS[sys.argv[1]].open(Path(sys.argv[2]), 1, 2, 1)
 pixels = np.zeros((1, runner.size_px, runner.size_px, 3), np.uint8)
 all_at_once = threading.Barrier(8)
 threads = [threading.Thread(target=lambda: (all_at_once.wait(), runner.run(pixels)), daemon=True) for _ in range(8)]

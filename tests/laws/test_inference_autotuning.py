@@ -152,19 +152,19 @@ def test_where_nothing_can_be_kept_it_is_said(bundle, photos, cache):
     assert choice.how == "measured" and "could not be kept" in str(choice)
 
 
-def test_each_candidate_is_measured_on_its_own_threads(bundle, photos, monkeypatch):
+def test_each_candidate_is_measured_as_it_would_run(bundle, photos, monkeypatch):
     asked = candidates(2, 16, DEFAULT_RUNNER)
     opened = []
     real = autotuning.ready
 
     def ready(bundle, execution):
-        opened.append(execution.threads)
+        opened.append(execution)
         return real(bundle, execution)
 
     monkeypatch.setattr(autotuning, "ready", ready)
     found = list(measure(bundle, asked, photos))
     assert [each.execution for each in found] == list(asked) and all(each.images_per_s > 0 for each in found)
-    assert opened == [1, 2]
+    assert opened == list(asked)
 
 
 def test_what_is_remembered_is_recalled_in_the_same_circumstances_alone():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ import numpy as np
 
 from fieldmark.conversion.row import Form, Source, Written
 from fieldmark.conversion.signal_stack import same_signal_stack
-from fieldmark.inference.openvino import openvino_core, runner_of
+from fieldmark.inference.openvino import ARITHMETIC, Arithmetic, openvino_core, runner_of
 from fieldmark.inference.runner import open_graph
 
-NAME = "model.int8"
 # On a processor OpenVINO computes depthwise convolutions in float all the same, and joins what scales and squeezes to
 # the product before it, if that may stay in float; rounded, each is a pass of its own: a MobileNetV3 took 5.3 ms an
 # image, and takes 2.9 (4.9 in float32). Sums stay rounded: a ResNet-50's in float cost a fifth of its speed.
@@ -23,8 +23,9 @@ _IN_FLOAT = ("Multiply", "Divide", "Subtract", "ReduceMean", "HardSigmoid")
 RANKED_BY, MOST_IN_FLOAT = 64, 24
 
 
-def _write(source: Source, folder: Path) -> Written:
-    """NNCF ranks the operations by what rounding them costs, and gives back as many as the bound asks for."""
+def write_int8(source: Source, folder: Path, *, name: str, arithmetic: Arithmetic = "f32") -> Written:
+    """NNCF ranks the operations by what rounding them costs, and gives back as many as the bound asks for. What is in
+    float is computed in `arithmetic`."""
     import nncf
     import onnx
     import openvino
@@ -36,7 +37,7 @@ def _write(source: Source, folder: Path) -> Written:
     transformer = parts_of(onnx.load(source.graph).graph).transformer
 
     def agreement(compiled: Any, among: Iterable[slice]) -> float:
-        return judge.agreement(runner_of(compiled, folder / f"{NAME}.xml"), [*among])
+        return judge.agreement(runner_of(compiled, folder / f"{name}.xml"), [*among])
 
     with same_signal_stack():
         graph = openvino_core().read_model(source.graph)
@@ -55,8 +56,9 @@ def _write(source: Source, folder: Path) -> Written:
                 max_num_iterations=MOST_IN_FLOAT, ranking_subset_size=RANKED_BY // BATCH
             ),
         )
-    openvino.save_model(quantised, folder / f"{NAME}.xml", compress_to_fp16=False)
-    return Written(files=(f"{NAME}.xml", f"{NAME}.bin"))
+    quantised.set_rt_info(arithmetic, [*ARITHMETIC])
+    openvino.save_model(quantised, folder / f"{name}.xml", compress_to_fp16=False)
+    return Written(files=(f"{name}.xml", f"{name}.bin"))
 
 
 def _depthwise(graph: Any) -> list[str]:
@@ -71,5 +73,5 @@ ROW = Form(
     runner="openvino",
     packages=("openvino", "nncf", "onnx"),
     install="pip install 'fieldmark[export]'",
-    write=_write,
+    write=partial(write_int8, name="model.int8"),
 )

@@ -38,12 +38,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """A row. `write(source, folder)` writes into a folder that holds a copy of the bundle. `runner` is the row of
-    RUNNERS that runs it, "" where the light half has none; then `infer(file)` makes it ready to be proven, None where
-    nothing on this kind of machine can. `packages` must be installed to write it; `install` brings them."""
+    """A row. `write(source, folder)` writes into a folder that holds a copy of the bundle. `arithmetic` is what an
+    int8 form computes in where it does not in int8. `runner` is the row of RUNNERS that runs it, "" where the light
+    half has none; then `infer(file)` makes it ready to be proven, None where nothing on this kind of machine can.
+    `packages` must be installed to write it; `install` brings them."""
 
     reference: str
     precision: Precision
+    arithmetic: Precision = "float32"
     runner: str = ""
     packages: tuple[str, ...]
     install: str
@@ -51,9 +53,16 @@ class Form:
     infer: Callable[[Path], Callable[[Pixels], Outputs]] | None = None
 
     @property
+    def asked_of_processor(self) -> Precision:
+        """The precision that a processor must compute in as the one that proved it does."""
+        # x86-64 processors with bf16 are those with VNNI, too.
+        return "bfloat16" if "bfloat16" in (self.precision, self.arithmetic) else self.precision
+
+    @property
     def provable(self) -> bool:
         """Whether anything on this machine runs it as it will be run."""
-        return bool(self.runner or self.infer) and (self.precision != "bfloat16" or "bfloat16" in instruction_sets())
+        asked = self.asked_of_processor
+        return bool(self.runner or self.infer) and (asked != "bfloat16" or asked in instruction_sets())
 
 
 FORMS: Table[Form] = Table.folder("form", "fieldmark.conversion")

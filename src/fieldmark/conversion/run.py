@@ -115,7 +115,7 @@ def _refuse(forms: dict[str, Form], bundle: Bundle, unproven: bool) -> None:
             )
         if not form.provable and form.runner:
             raise UsageError(
-                f"this processor has no {form.precision}, so {name} cannot be proven here",
+                f"this processor has no {form.asked_of_processor}, so {name} cannot be proven here",
                 where=f"--to {name}",
                 do="export it on a machine whose processor has it (lscpu shows avx512_bf16)",
             )
@@ -175,7 +175,7 @@ def _proven(
         format=name,
         files=written.files,
         runner=form.runner,
-        instructions=instruction_sets().get(form.precision, ""),
+        instructions=instruction_sets().get(form.asked_of_processor, ""),
         decision=bundle.manifest.decision,
         canaries=(),
         proof=None,

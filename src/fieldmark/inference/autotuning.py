@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from itertools import cycle, groupby, islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from fieldmark.cores import available_cores, processor_model
 from fieldmark.data.geometry import Geometry
 from fieldmark.data.loading import load_file
 from fieldmark.data.picture import Unreadable
-from fieldmark.inference.classifier import Classifier, ready
+from fieldmark.inference.classifier import ready
 from fieldmark.inference.execution import Execution, candidates, for_many
 from fieldmark.inference.remembering import Circumstances, Measured, recall, remember
 from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS
@@ -84,14 +84,11 @@ def fastest_first(measured: Iterator[Measured]) -> tuple[Measured, ...]:
 
 def measure(bundle: Bundle, executions: Sequence[Execution], sample: Sequence[Path]) -> Iterator[Measured]:
     """Each execution's images per second, from the files of `sample`, over and over, to answers."""
-    for _, alike in groupby(executions, key=lambda each: (each.runner, each.threads, each.workers)):
-        opened: Classifier | None = None
-        for execution in alike:
-            opened = opened or ready(bundle, execution)
-            asked = Classifier(bundle=bundle, runner=opened.runner, execution=execution)
-            answers = asked.predict_many(cycle(sample))
-            wave = execution.workers * execution.batch
-            yield Measured(execution=execution, images_per_s=steady_rate(answers, wave, SLICE_S)[0])
+    for execution in executions:
+        answers = ready(bundle, execution).predict_many(cycle(sample))
+        yield Measured(
+            execution=execution, images_per_s=steady_rate(answers, execution.workers * execution.batch, SLICE_S)[0]
+        )
 
 
 def steady_rate(

@@ -40,7 +40,7 @@ def for_many(cores: int, size_px: int, runner: str | None = None) -> Execution:
 
 
 def candidates(cores: int, size_px: int, runner: str) -> tuple[Execution, ...]:
-    """The handful worth measuring, `for_many` first; those with as many threads a run stand together."""
+    """The handful worth measuring, `for_many` first."""
     usual = for_many(cores, size_px, runner)
     found = [usual, msgspec.structs.replace(usual, batch=max(1, usual.batch // 4))]
     if cores >= 4:

@@ -16,13 +16,14 @@ DEFAULT_RUNNER = "onnxruntime"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerRow:
-    """`open(graph, threads, workers)` makes a graph ready to run by `workers` callers at once, with `threads` threads
-    for each, or raises BundleError, or MissingExtra where its `package` is not installed."""
+    """`open(graph, threads, workers, batch)` makes a graph ready to run by `workers` callers at once, with `threads`
+    threads for each, mostly `batch` pictures or one a run; or raises BundleError, or MissingExtra where its `package`
+    is not installed."""
 
     name: str
     summary: str
     package: str
-    open: Callable[[Path, int, int], Runner]
+    open: Callable[[Path, int, int, int], Runner]
 
     def version(self) -> str:
         """The runtime's own, since what was fastest with one may not be with the next; empty where there is none."""
@@ -32,8 +33,8 @@ class RunnerRow:
             return ""
 
 
-def _open_onnxruntime(graph: Path, threads: int, _workers: int) -> Runner:
-    return open_graph(graph, threads=threads)  # each call of a session has `threads` of its own
+def _open_onnxruntime(graph: Path, threads: int, _workers: int, _batch: int) -> Runner:
+    return open_graph(graph, threads=threads)  # each call of a session has `threads` of its own, and any batch
 
 
 ROWS = (
