@@ -1,6 +1,7 @@
-"""LitServe with our decoding, geometry and runner behind it, so that only the serving differs. BUNDLE PORT
+"""LitServe with our decoding, geometry and runner behind it, so that only the serving differs. BUNDLE PORT WORKERS
 
-A worker for each core, each with a graph of one thread, as our server has; the body is {"images": ["<base64>"]}.
+One worker is LitServe's default; its graph has all cores. With more they are divided, so that with as many as there
+are cores each has one, as our server's workers have. The body is {"images": ["<base64>"]}.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from fieldmark.inference.execution import for_one
 from fieldmark.inference.prediction import Prediction
 from fieldmark.inference.variants import on_this_machine
 
+WORKERS = int(sys.argv[3])
+
 
 class Api(litserve.LitAPI):
     def setup(self, device: str) -> None:  # noqa: ARG002  the interface's
         bundle = on_this_machine(open_bundle(sys.argv[1]))
-        self.classifier = ready(bundle, for_one(1, bundle.manifest.geometry.size_px, bundle.runner))
+        self.classifier = ready(
+            bundle, for_one(available_cores() // WORKERS, bundle.manifest.geometry.size_px, bundle.runner)
+        )
 
     def decode_request(self, request):  # type: ignore[no-untyped-def]  # LitServe takes what is said here for a form
         return base64.b64decode(request["images"][0])
@@ -35,5 +40,5 @@ class Api(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Api(), accelerator="cpu", workers_per_device=available_cores())
+    server = litserve.LitServer(Api(), accelerator="cpu", workers_per_device=WORKERS)
     server.run(host="127.0.0.1", port=int(sys.argv[2]), log_level="error", generate_client_file=False)

@@ -4,7 +4,7 @@
 Connections stay open, and each asks as soon as it has its answer, with the bytes of an image file as the body.
 "folder": a process that predicts the same files over and over, a worker and one thread a core, as `predict` does.
 "json": the same with {"images": ["<base64>"]} as the body, which is what LitServe is asked with where --litserve is
-given (litserve_app.py). "half load": 16 connections that ask at given times, half as many a second as the round's
+given (litserve_app.py): "litserve" with its default, one worker, "litserve, a worker a core" as we run. "half load": 16 connections that ask at given times, half as many a second as the round's
 best, each counted from its time on; `p99_over_one` is its p99 over the median of one connection. Rounds take turns.
 The load generator's share of the processor is told, and `over_folder_without_client` takes it off: requests a second
 over what folder prediction reaches with the share that the generator left.
@@ -147,13 +147,15 @@ def server(bundle: str) -> Iterator[int]:
 
 
 @contextmanager
-def litserve(bundle: str) -> Iterator[int]:
+def litserve(bundle: str, workers: int) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     script = Path(__file__).with_name("litserve_app.py")
     process = subprocess.Popen(
-        [sys.executable, str(script), bundle, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, str(script), bundle, str(port), str(workers)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         for _ in range(600):
@@ -196,7 +198,8 @@ def main() -> None:
         return
     like = [asked.bundle, str(asked.images), "--seconds", str(asked.seconds)]
     folders: list[float] = []
-    kinds = ["jpeg", "json", *(["litserve"] if asked.litserve else [])]
+    peers = {"litserve": 1, "litserve, a worker a core": available_cores()} if asked.litserve else {}
+    kinds = ["jpeg", "json", *peers]
     counts = asked.connections.split(",")
     rounds: dict[tuple[str, str], list[dict[str, Any]]] = {(kind, count): [] for count in counts for kind in kinds}
     rounds["half load", HALF_LOAD] = []
@@ -215,9 +218,9 @@ def main() -> None:
             best = max(rounds["jpeg", count][-1]["requests_per_s"] for count in counts)
             measure("half load", jpeg, "--rate", str(best / 2))
             measure("json", Place(port=port, path="/v1/predict", json=True))
-        if asked.litserve:
-            with litserve(asked.bundle) as port:
-                measure("litserve", Place(port=port, path="/predict", json=True))
+        for kind, workers in peers.items():
+            with litserve(asked.bundle, workers) as port:
+                measure(kind, Place(port=port, path="/predict", json=True))
     usual = statistics.median(folders)
     print(json.dumps({"folder_images_per_s": [round(each, 1) for each in folders]}))
     for (kind, count), found in rounds.items():

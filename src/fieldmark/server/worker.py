@@ -21,7 +21,8 @@ from fieldmark.errors import BundleError, FieldmarkError
 from fieldmark.inference.canaries import check
 from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.deciding import labels, probabilities
-from fieldmark.inference.execution import for_one
+from fieldmark.inference.execution import Execution
+from fieldmark.inference.runners import DEFAULT_RUNNER
 from fieldmark.inference.variants import on_this_machine
 from fieldmark.server.messages import (
     LENGTH_BYTES,
@@ -94,8 +95,8 @@ def _rows(classifier: Classifier, pixels: Pixels) -> list[Row]:
 
 def _loaded(model: Model) -> Classifier:
     bundle = on_this_machine(open_bundle(model.path))
-    # One core: the workers are as many as there are.
-    classifier = ready(bundle, for_one(1, bundle.manifest.geometry.size_px, bundle.runner))
+    # One core: the workers are as many as there are. A picture at a time: what comes fills no larger batch.
+    classifier = ready(bundle, Execution(runner=bundle.runner or DEFAULT_RUNNER, threads=1, workers=1, batch=1))
     result = check(classifier)
     if not result.ok:
         raise BundleError(
