@@ -4,10 +4,11 @@
 Connections stay open, and each asks as soon as it has its answer, with the bytes of an image file as the body.
 "folder": a process that predicts the same files over and over, a worker and one thread a core, as `predict` does.
 "json": the same with {"images": ["<base64>"]} as the body, which is what LitServe is asked with where --litserve is
-given (litserve_app.py): "litserve" with its default, one worker, "litserve, a worker a core" as we run. "half load": 16 connections that ask at given times, half as many a second as the round's
-best, each counted from its time on; `p99_over_one` is its p99 over the median of one connection. Rounds take turns.
-The load generator's share of the processor is told, and `over_folder_without_client` takes it off: requests a second
-over what folder prediction reaches with the share that the generator left.
+given (litserve_app.py): "litserve" with its default, one worker, "litserve, a worker a core" as we run. "half load":
+16 connections that ask at given times, half as many a second as the round's best, each counted from its time on;
+`p99_over_one` is its p99 over the median of one connection. Rounds take turns. The load generator's share of the
+processor is told, and `over_folder_without_client` takes it off: requests a second over what folder prediction
+reaches with the share that the generator left.
 """
 
 from __future__ import annotations

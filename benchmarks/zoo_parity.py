@@ -1,7 +1,7 @@
 """Each model that `fieldmark models` names, in every form of float32, beside its own graph on all test photos.
 
-CLOTHING OUT [--models a,b]. Networks learn from 240 photos for --epochs passes, what is made to be probed is probed: so
-much that answers differ between photos. Prints a line of JSON for each model and form; what is in OUT already stays.
+CLOTHING OUT [--models a,b]. Networks learn from 240 photos for --epochs passes, what is made to be probed is probed:
+so much that answers differ between photos. Prints a line of JSON for each model and form; bundles in OUT stay.
 """
 
 from __future__ import annotations
