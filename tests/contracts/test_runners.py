@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fieldmark.errors import BundleError
+from fieldmark.inference import openvino
 from fieldmark.inference.runner import open_graph
 from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS
 from makers_bundle import SIZE_PX, graph, pictures
@@ -53,6 +54,30 @@ def test_it_is_safe_to_share_between_threads(name: str, file: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda row: runner.run(PIXELS[row : row + 1])[1], [*range(len(PIXELS))] * 5))
     assert all(np.array_equal(one, again) for one, again in zip(alone * 5, together, strict=True))
+
+
+def test_a_large_graph_has_one_copy_for_all_workers_and_answers_alike(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[int] = []
+    real = openvino._compiled
+
+    def counted(path: Path, size: int, settings: dict[str, object]) -> object:
+        compiled.append(size)
+        return real(path, size, settings)
+
+    def answers() -> list[np.ndarray]:
+        runner = RUNNERS["openvino"].open(file, 1, 4, 2)
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(lambda row: runner.run(PIXELS[row : row + 2])[1], [*range(0, len(PIXELS), 2)] * 5))
+
+    monkeypatch.setattr(openvino, "_compiled", counted)
+    monkeypatch.setattr(openvino, "available_cores", lambda: 4)
+    copied = answers()
+    compiled.clear()
+    monkeypatch.setattr(openvino, "_MOST_COPIED_BYTES", 0)
+    assert np.allclose(np.concatenate(copied), np.concatenate(answers()), atol=1e-5)
+    assert compiled == [2]
 
 
 @every_runner
