@@ -6,13 +6,13 @@ from typing import Annotated
 
 import msgspec
 
-from fieldmark.inference.runners import DEFAULT_RUNNER
+from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 # In hand at a time (in pictures of 224 px): beyond these, memory grows and speed does not.
 _PIXELS = 224 * 224
-_BATCH_PIXELS, _PIXELS_IN_HAND, _BATCH_IMAGES = 4 * _PIXELS, 64 * _PIXELS, 256
+_PIXELS_IN_HAND, _BATCH_IMAGES = 64 * _PIXELS, 256
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,12 +31,12 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def for_one(cores: int, size_px: int, runner: str | None = None) -> Execution:
     """All cores work on one run: the quickest answer for one picture of `size_px`."""
-    return Execution(runner=runner or DEFAULT_RUNNER, threads=cores, workers=cores, batch=_batch(cores, size_px))
+    return _execution(runner or DEFAULT_RUNNER, cores, cores, size_px)
 
 
 def for_many(cores: int, size_px: int, runner: str | None = None) -> Execution:
     """A core for each worker, which nothing has to share: usually the most pictures in a given time."""
-    return Execution(runner=runner or DEFAULT_RUNNER, threads=1, workers=cores, batch=_batch(cores, size_px))
+    return _execution(runner or DEFAULT_RUNNER, 1, cores, size_px)
 
 
 def candidates(cores: int, size_px: int, runner: str) -> tuple[Execution, ...]:
@@ -49,9 +49,10 @@ def candidates(cores: int, size_px: int, runner: str) -> tuple[Execution, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _batch(workers: int, size_px: int) -> int:
-    pixels = min(_BATCH_PIXELS, _PIXELS_IN_HAND // workers)
-    return max(1, min(_BATCH_IMAGES, pixels // size_px**2))
+def _execution(runner: str, threads: int, workers: int, size_px: int) -> Execution:
+    pixels = min(RUNNERS[runner].batch * _PIXELS, _PIXELS_IN_HAND // workers)
+    batch = max(1, min(_BATCH_IMAGES, pixels // size_px**2))
+    return Execution(runner=runner, threads=threads, workers=workers, batch=batch)
 
 
 def _counted(n: int, what: str) -> str:

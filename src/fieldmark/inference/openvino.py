@@ -19,6 +19,7 @@ from fieldmark.cores import available_cores
 from fieldmark.data.picture import Pixels
 from fieldmark.errors import BundleError, MissingExtra
 from fieldmark.inference.runner import Outputs, Runner, checked, unusable
+from fieldmark.memory import give_back_freed_memory
 
 Arithmetic = Literal["f32", "bf16"]
 ARITHMETIC = ("fieldmark", "arithmetic")  # where OpenVINO's own files tell it
@@ -90,9 +91,12 @@ def _compiled(path: Path, size: int, settings: dict[str, Any]) -> Any:
     graph = _read(path)
     try:
         graph.reshape({"pixels": [size, *graph.input("pixels").get_partial_shape()[1:]]})
-        return openvino_core().compile_model(graph, "CPU", settings)
+        compiled = openvino_core().compile_model(graph, "CPU", settings)
     except RuntimeError as error:
         raise _refused(error, path) from error
+    del graph
+    give_back_freed_memory()
+    return compiled
 
 
 def _filled(pixels: Pixels, count: int) -> Pixels:

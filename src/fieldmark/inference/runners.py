@@ -18,11 +18,12 @@ DEFAULT_RUNNER = "onnxruntime"
 class RunnerRow:
     """`open(graph, threads, workers, batch)` makes a graph ready to run by `workers` callers at once, with `threads`
     threads for each, mostly `batch` pictures or one a run; or raises BundleError, or MissingExtra where its `package`
-    is not installed."""
+    is not installed. Of pictures of 224 px, a run of `batch` is the quickest, larger ones take memory alone."""
 
     name: str
     summary: str
     package: str
+    batch: int
     open: Callable[[Path, int, int, int], Runner]
 
     def version(self) -> str:
@@ -42,12 +43,14 @@ ROWS = (
         name=DEFAULT_RUNNER,
         summary="onnxruntime on the processor, in float32",
         package="onnxruntime",
+        batch=4,
         open=_open_onnxruntime,
     ),
     RunnerRow(
         name="openvino",
         summary="OpenVINO on the processor, in float32; often faster on Intel's and AMD's",
         package="openvino",
+        batch=8,
         open=open_openvino,
     ),
 )
