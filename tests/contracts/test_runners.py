@@ -62,9 +62,9 @@ def test_a_large_graph_has_one_copy_for_all_workers_and_answers_alike(
     compiled: list[int] = []
     real = openvino._compiled
 
-    def counted(path: Path, size: int, settings: dict[str, object]) -> object:
+    def counted(path: Path, opened: tuple[object, ...], settings: dict[str, object], size: int) -> object:
         compiled.append(size)
-        return real(path, size, settings)
+        return real(path, opened, settings, size)
 
     def answers() -> list[np.ndarray]:
         runner = RUNNERS["openvino"].open(file, 1, 4, 2)
@@ -78,6 +78,23 @@ def test_a_large_graph_has_one_copy_for_all_workers_and_answers_alike(
     monkeypatch.setattr(openvino, "_MOST_COPIED_BYTES", 0)
     assert np.allclose(np.concatenate(copied), np.concatenate(answers()), atol=1e-5)
     assert compiled == [2]
+
+
+@every_runner
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+def test_a_graph_that_is_exchanged_once_it_is_open_never_answers(name: str, how: str, file: Path) -> None:
+    """OpenVINO compiles for a size of batch when that comes; what lies there then may be another model."""
+    runner = RUNNERS[name].open(file, 1, 1, 4)
+    expected = open_graph(file, threads=1).run(PIXELS)[1]
+    file.unlink()
+    if how == "replaced":
+        file.write_bytes(graph(seed=7))
+    try:
+        logits = runner.run(PIXELS)[1]
+    except BundleError as error:
+        assert "open" in error.do or "graph cannot be used" in error.what
+    else:
+        assert np.allclose(logits, expected, atol=1e-4)
 
 
 @every_runner

@@ -38,15 +38,15 @@ def open_openvino(path: Path, threads: int, workers: int, batch: int) -> Runner:
     """
     graph = _read(path)
     streams = max(1, min(threads * workers, available_cores()) // threads)  # runs at a time; further callers wait
-    weights_bytes = path.with_suffix(".bin" if path.suffix == ".xml" else path.suffix).stat().st_size
-    copies = streams if streams * weights_bytes <= _MOST_COPIED_BYTES else 1
+    copies = streams if streams * _weights(path).stat().st_size <= _MOST_COPIED_BYTES else 1
     settings = {
         "NUM_STREAMS": str(streams // copies),
         "INFERENCE_NUM_THREADS": str(threads * streams // copies),
         "ENABLE_CPU_PINNING": False,  # other processes may be pinned to the same cores, and these would wait for them
         "INFERENCE_PRECISION_HINT": _arithmetic(graph),
     }
-    turns = {size: _turns(partial(_compiled, path, size, settings), streams, copies) for size in {1, batch}}
+    compile_for = partial(_compiled, path, _identity(path), settings)  # of what was read above, and nothing else
+    turns = {size: _turns(partial(compile_for, size), streams, copies) for size in {1, batch}}
 
     def infer(pixels: Pixels) -> Outputs:
         size = 1 if len(pixels) == 1 else batch
@@ -62,7 +62,7 @@ def _turns(compiled: Callable[[], Any], streams: int, copies: int) -> LifoQueue[
     shared = _once(compiled) if copies == 1 else compiled
     turns: LifoQueue[Callable[[], Any]] = LifoQueue()
     for _ in range(streams):
-        turns.put(_once(lambda: shared().create_infer_request()))
+        turns.put(cache(lambda: shared().create_infer_request()))
     return turns
 
 
@@ -85,10 +85,14 @@ def _once(make: Callable[[], Any]) -> Callable[[], Any]:
     return get
 
 
-def _compiled(path: Path, size: int, settings: dict[str, Any]) -> Any:
+def _compiled(path: Path, opened: tuple[object, ...], settings: dict[str, Any], size: int) -> Any:
     # Of a size that it knows beforehand a graph runs faster: a MobileNetV3 in bf16 1,242 pictures a second, one at
     # a time, and 1,027 where any number may come. Read anew, since a graph that was kept would hold its weights, too.
     graph = _read(path)
+    if _identity(path) != opened:
+        raise BundleError(
+            "the bundle's graph is another than when it was opened", where=str(path), do="open the bundle again"
+        )
     try:
         graph.reshape({"pixels": [size, *graph.input("pixels").get_partial_shape()[1:]]})
         compiled = openvino_core().compile_model(graph, "CPU", settings)
@@ -105,16 +109,30 @@ def _filled(pixels: Pixels, count: int) -> Pixels:
     return np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)]) if missing else pixels
 
 
+def _weights(path: Path) -> Path:
+    """The file that has them: of OpenVINO's own two the other one."""
+    return path.with_suffix(".bin") if path.suffix == ".xml" else path
+
+
+def _identity(path: Path) -> tuple[object, ...]:
+    """Another one where a file was replaced, altered or removed."""
+    try:
+        seen = [file.stat() for file in (path, _weights(path))]
+    except OSError as error:
+        return (str(error),)
+    return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in seen)
+
+
 def _read(path: Path) -> Any:
     # From bytes, so that a graph cannot make the runtime open other files.
-    weights = path.with_suffix(".bin")
     try:
-        return openvino_core().read_model(path.read_bytes(), weights.read_bytes() if path.suffix == ".xml" else b"")
-    except RuntimeError as error:
+        weights = b"" if _weights(path) == path else _weights(path).read_bytes()
+        return openvino_core().read_model(path.read_bytes(), weights)
+    except (RuntimeError, OSError) as error:
         raise _refused(error, path) from error
 
 
-def _refused(error: RuntimeError, path: Path) -> BundleError:
+def _refused(error: Exception, path: Path) -> BundleError:
     return unusable(f"OpenVINO refuses it: {error}", path)
 
 
