@@ -21,9 +21,9 @@ _IN_FLOAT = ("Multiply", "Divide", "Subtract", "ReduceMean", "HardSigmoid")
 # Each operation is put back into float once to rank it, and the file compiled anew: a MobileNetV3 that bears no
 # rounding was tried for half an hour, each time on all the images.
 RANKED_BY, MOST_IN_FLOAT = 64, 24
-# Of the images held back, answered alike; the proof asks for 0.985. To put an operation back takes most of a minute and
-# costs speed: at 0.995, one answer of 256, a ResNet-50 was sent round for many minutes, of whose answers to 946 other
-# photos 99.5 % were alike from the start.
+# Of the images held back, answered alike; the proof asks for 0.985. To put an operation back takes most of a minute
+# and costs speed: at 0.995, one answer of 256, a ResNet-50 was sent round for many minutes, of whose answers to 946
+# other photos 99.5 % were alike from the start.
 ENOUGH = 0.99
 
 
