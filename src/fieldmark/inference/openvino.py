@@ -25,9 +25,10 @@ Arithmetic = Literal["f32", "bf16"]
 ARITHMETIC = ("fieldmark", "arithmetic")  # where OpenVINO's own files tell it
 _NAMES = {"pixels", "embedding", "logits"}
 _OPENING = threading.Lock()
-# With a stream alone, and one thread, OpenVINO runs in the caller's thread; else it hands pictures over to its own,
-# which cost a MobileNetV3 in bf16 an eighth of its pace. But each copy of a graph has its own weights.
-_MOST_COPIED_BYTES = 256 * 2**20
+# With a stream alone, and one thread, OpenVINO runs in the caller's thread; else it hands pictures over to its own.
+# That cost a MobileNetV3 in bf16 an eighth of its pace, and a ResNet-50 in int8 nothing; but each copy of a graph has
+# its own weights, 80 MB of that ResNet-50.
+_MOST_COPIED_BYTES = 32 * 2**20
 _DTYPES = {"u8": "uint8", "f32": "float32"}
 
 
