@@ -107,6 +107,24 @@ def test_a_form_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypatc
     assert not [path.name for path in tmp_path.iterdir() if "onnx" in path.name]
 
 
+def test_a_form_that_its_runtime_refuses_is_a_row_and_the_next_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO refused a ResNet-50 in int8 and bf16, and the forms that were still to come were never written."""
+
+    def junk(_source: object, folder: Path) -> Written:
+        (folder / "junk.onnx").write_bytes(b"junk")
+        return Written(files=("junk.onnx",))
+
+    monkeypatch.setattr(onnx_form, "ROW", replace(onnx_form.ROW, write=junk))
+    bundle, data = made(tmp_path)
+    refused, written = export(bundle, data, to=["onnx", "openvino"], out=tmp_path)
+    assert refused.bundle is None and refused.why.startswith(
+        "it does not run here: the bundle's graph cannot be used"
+    )
+    assert "\n" not in refused.why and written.bundle is not None
+
+
 @pytest.mark.parametrize(
     ("raised", "told"),
     [

@@ -26,7 +26,7 @@ from fieldmark.cores import available_cores, instruction_sets
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.loading import load_readable
 from fieldmark.data.reading import read
-from fieldmark.errors import FieldmarkError, MissingExtra, ParityError, UsageError
+from fieldmark.errors import BundleError, FieldmarkError, MissingExtra, ParityError, UsageError
 from fieldmark.inference.canaries import record
 from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.deciding import fit_decision, weights_for
@@ -139,6 +139,9 @@ def _export(name: str, form: Form, reference: _Reference, place: Path, progress:
             done = _proven(name, form, written, folder, reference, progress)
     except Broken as broken:
         return Exported(form=name, bundle=None, why=broken.what, proof=broken.proof, cost=None, notes=())
+    except BundleError as error:  # of what was written: the bundle itself is open
+        why = f"it does not run here: {' '.join(error.what.split())}"
+        return Exported(form=name, bundle=None, why=why, proof=None, cost=None, notes=())
     return msgspec.structs.replace(done, bundle=str(out))
 
 
