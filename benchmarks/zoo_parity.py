@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +63,7 @@ def main() -> None:
         for told in fieldmark("export", str(bundle), *listed, "--out", str(asked.out), *forms):
             print(json.dumps({"model": model, **told}), flush=True)
         for export in asked.out.glob(f"{model}-*.fieldmark"):
-            subprocess.run(["rm", "-r", os.fspath(export)], check=True)
+            shutil.rmtree(export)
 
 
 if __name__ == "__main__":
