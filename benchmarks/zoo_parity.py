@@ -62,8 +62,8 @@ def main() -> None:
             fieldmark("train", *listed, "--model", model, *how, "--out", str(bundle))
         for told in fieldmark("export", str(bundle), *listed, "--out", str(asked.out), *forms):
             print(json.dumps({"model": model, **told}), flush=True)
-        for export in asked.out.glob(f"{model}-*.fieldmark"):
-            shutil.rmtree(export)
+            if told["bundle"]:
+                shutil.rmtree(told["bundle"])
 
 
 if __name__ == "__main__":
