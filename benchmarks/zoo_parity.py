@@ -57,7 +57,7 @@ def main() -> None:
         bundle = asked.out / f"{model}.fieldmark"
         row = encoder_row(model)
         learning = ("--method", "network", "--weights", "none", "--epochs", asked.epochs)
-        how = learning if row.trainable and model != "efficientnet-lite0" else ("--method", "probe")
+        how = learning if row.trainable else ("--method", "probe")
         if not bundle.exists():
             fieldmark("train", *listed, "--model", model, *how, "--out", str(bundle))
         for told in fieldmark("export", str(bundle), *listed, "--out", str(asked.out), *forms):
