@@ -90,6 +90,22 @@ def test_top_and_embedding_are_given_as_asked(bundle, server, images):
     assert prediction["embedding"] == pytest.approx(wanted.tolist(), abs=1e-5)
 
 
+def test_a_query_is_read_as_the_description_of_the_route_has_it_or_refused(server, images):
+    """Of one that is given twice the last counts, unknown ones do not, and a yes is a yes."""
+    (prediction,) = server.predict(images[0], "?top=1&top=2&embedding=yes&other=1")["predictions"]
+    assert len(prediction["top"]) == 2 and prediction["embedding"]
+    described = json.loads(server.ask("/openapi.json")[2])["paths"]["/v1/predict"]["post"]["parameters"]
+    assert [each["name"] for each in described] == ["model", "version", "top", "embedding"]
+    for query, where in (("top=0", "query.top"), ("embedding=2", "query.embedding"), ("top=", "query.top")):
+        status, _, body = server.ask(f"/v1/predict?{query}", images[0])
+        assert (status, json.loads(body)["error"]["where"]) == (422, where)
+
+
+def test_workers_give_way_to_the_front(server):
+    usual = os.getpriority(os.PRIO_PROCESS, server.process.pid)
+    assert {os.getpriority(os.PRIO_PROCESS, each) for each in server.workers()} == {min(19, usual + 10)}
+
+
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

@@ -14,6 +14,7 @@ from fieldmark.server.predicting import PREDICT
 from fieldmark.server.protocol_description import PROTOCOL
 from fieldmark.server.refusals import RequestError
 from fieldmark.server.service import Service
+from fieldmark.server.short_way import ShortWay
 from fieldmark.server.watching import Watch, told
 
 _DESCRIPTION = "Image classification with calibrated probabilities. `/v2` is the Open Inference Protocol."
@@ -37,6 +38,7 @@ def application(service: Service) -> Watch:
     )
     for routes in (predicting, open_inference, operations):
         app.include_router(routes.router(service))
+    app.add_middleware(ShortWay, service=service)
     _describe_keys(app, service)
 
     @app.exception_handler(RequestError)

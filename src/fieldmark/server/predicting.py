@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
 
 from fieldmark.data.picture import Reason
 from fieldmark.server.bodies import images_in, read_body
@@ -15,7 +16,7 @@ from fieldmark.server.service import Service
 from fieldmark.server.waiting import Answer
 from fieldmark.server.worker import NO_ANSWER
 
-PREDICT = "Predict"
+PREDICT, PATH = "Predict", "/v1/predict"
 _STATUS = {
     Reason.FORMAT_NOT_ALLOWED: 415,
     Reason.NOT_AN_IMAGE: 415,
@@ -86,12 +87,21 @@ _ASKED = {
 }
 
 
+class Question(BaseModel):
+    """The query: what is asked of the images in the body."""
+
+    model: Annotated[str | None, Field(description="Which model; needed where there are several.")] = None
+    version: Annotated[str | None, Field(description="A version or an alias; default: champion.")] = None
+    top: Annotated[int, Field(ge=1, le=10_000, description="How many classes to name.")] = 5
+    embedding: Annotated[bool, Field(description="Add the embedding, a list of numbers.")] = False
+
+
 def router(service: Service) -> APIRouter:
     """The one route, on `service`."""
     routes = APIRouter()
 
     @routes.post(
-        "/v1/predict",
+        PATH,
         summary="What do these images show?",
         description=_DESCRIPTION,
         responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}, **refusals(_REFUSAL)},
@@ -99,29 +109,28 @@ def router(service: Service) -> APIRouter:
         openapi_extra=_ASKED,
         response_class=Response,
     )
-    async def predict(
-        request: Request,
-        model: Annotated[str | None, Query(description="Which model; needed where there are several.")] = None,
-        version: Annotated[str | None, Query(description="A version or an alias; default: champion.")] = None,
-        top: Annotated[int, Query(ge=1, le=10_000, description="How many classes to name.")] = 5,
-        embedding: Annotated[bool, Query(description="Add the embedding, a list of numbers.")] = False,
-    ) -> Response:
-        served = service.model(model, version)
-        with service.memory.holding() as more:
-            body = await read_body(request, service.limits, more)
-            images = await images_in(body, request, service.limits)
-            answers = await service.answers(request, served, images)
-        if len(answers) == 1 and answers[0].row.reason:
-            raise unreadable(answers[0], "image")
-        said = {
-            "model": served.source.name,
-            "version": served.source.version,
-            "predictions": [_prediction(answer, top, embedding) for answer in answers],
-            "timings_ms": timings_ms(answers),
-        }
-        return Response(msgspec.json.encode(said), media_type="application/json")
+    async def predict(request: Request, asked: Annotated[Question, Query()]) -> Response:
+        return await predicted(request, service, asked)
 
     return routes
+
+
+async def predicted(request: Request, service: Service, asked: Question) -> Response:
+    """The answer to a request. RequestError where there is none, or its only image has none."""
+    served = service.model(asked.model, asked.version)
+    with service.memory.holding() as more:
+        body = await read_body(request, service.limits, more)
+        images = await images_in(body, request, service.limits)
+        answers = await service.answers(request, served, images)
+    if len(answers) == 1 and answers[0].row.reason:
+        raise unreadable(answers[0], "image")
+    said = {
+        "model": served.source.name,
+        "version": served.source.version,
+        "predictions": [_prediction(answer, asked.top, asked.embedding) for answer in answers],
+        "timings_ms": timings_ms(answers),
+    }
+    return Response(msgspec.json.encode(said), media_type="application/json")
 
 
 def unreadable(answer: Answer, where: str) -> RequestError:
