@@ -100,8 +100,9 @@ def test_a_graph_that_is_exchanged_once_it_is_open_never_answers(name: str, how:
 @every_runner
 def test_what_is_no_graph_is_refused_in_words(name: str, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"junk")
-    with pytest.raises(BundleError, match="graph cannot be used"):
+    with pytest.raises(BundleError, match="graph cannot be used") as refusal:
         RUNNERS[name].open(tmp_path / "model.onnx", 1, 1, 1)
+    assert f"pip install -U {name})" in refusal.value.do
 
 
 @every_runner

@@ -134,7 +134,7 @@ def _read(path: Path) -> Any:
 
 
 def _refused(error: Exception, path: Path) -> BundleError:
-    return unusable(f"OpenVINO refuses it: {error}", path)
+    return unusable(f"OpenVINO refuses it: {error}", path, "openvino")
 
 
 def runner_of(compiled: Any, path: Path) -> Runner:
@@ -153,7 +153,7 @@ def _infer(request: Any, pixels: Pixels, path: Path) -> Outputs:
     try:
         answered = request.infer({"pixels": pixels}, share_inputs=True)
     except RuntimeError as error:
-        raise unusable(f"it cannot be run: {error}", path) from error
+        raise unusable(f"it cannot be run: {error}", path, "openvino") from error
     return np.array(answered["embedding"]), np.array(answered["logits"])
 
 

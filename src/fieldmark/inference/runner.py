@@ -111,10 +111,10 @@ def checked(path: Path, infer: Callable[[Pixels], Outputs], inputs: Ports, outpu
     raise unusable(f"its shapes or types are wrong: {inputs} -> {outputs}", path)
 
 
-def unusable(what: str, path: Path) -> BundleError:
-    """The refusal of a graph, in the words that all runtimes share."""
+def unusable(what: str, path: Path, runtime: str = "onnxruntime") -> BundleError:
+    """The refusal of a graph, in the words that all runtimes share; `runtime` is the package that may be too old."""
     return BundleError(
         f"the bundle's graph cannot be used: {what}",
         where=str(path),
-        do="update onnxruntime (pip install -U onnxruntime); if that does not help, train the bundle again",
+        do=f"update {runtime} (pip install -U {runtime}); if that does not help, train the bundle again",
     )
