@@ -18,7 +18,7 @@ from fieldmark.bundle.reading import Bundle, open_bundle
 from fieldmark.cores import available_cores, instruction_sets, processor_model
 from fieldmark.errors import UnknownName
 from fieldmark.inference import autotuning, remembering
-from fieldmark.inference.autotuning import ENOUGH_IMAGES, choose, fastest_first, measure, steady_rate
+from fieldmark.inference.autotuning import ENOUGH_IMAGES, burst_rate, choose, fastest_first, measure
 from fieldmark.inference.classifier import load
 from fieldmark.inference.execution import Execution, candidates, for_many, for_one
 from fieldmark.inference.remembering import Circumstances, Measured, recall, remember
@@ -96,20 +96,23 @@ def test_the_fastest_is_first_and_of_equals_the_one_named_first(rates):
     assert ranked[0].execution.batch == rates.index(max(rates)) + 1
 
 
-@given(st.integers(1, 9), st.integers(1, 20), st.floats(0.0, 5.0))
-def test_the_rate_is_counted_after_a_wave_and_over_whole_waves(wave, a_second, slice_s):
-    """Work that gives `a_second` results a second of a clock that this work alone moves on."""
-    now = 0.0
+@given(st.integers(1, 9), st.integers(1, 20), st.floats(0.0, 5.0), st.booleans())
+def test_the_rate_is_of_whole_work_after_a_wave_however_its_results_come(wave, a_second, slice_s, at_once):
+    """Work that gives `a_second` results a second of a clock that this work alone moves on: one after another, or all
+    at its end, as from threads that do not finish in turn."""
+    now, asked = 0.0, []
 
-    def results() -> Iterator[int]:
+    def results(count: int) -> Iterator[int]:
         nonlocal now
-        for number in itertools.count():
-            now += 1000.0 if number < wave else 1 / a_second
+        asked.append(count)
+        now += 0.0 if len(asked) > 1 else 1000.0  # the first opens files, compiles ...
+        for number in range(count):
+            now += count / a_second if at_once and not number else 0.0 if at_once else 1 / a_second
             yield number
 
-    rate, counted = steady_rate(results(), wave, slice_s, clock=lambda: now)
+    rate, counted = burst_rate(results, wave, slice_s, clock=lambda: now)
     assert rate == pytest.approx(a_second)
-    assert counted % wave == 0 and counted / a_second >= min(slice_s, 1 / a_second) - 1e-6
+    assert asked[:2] == [wave, wave] and counted == asked[-1] and counted / a_second >= slice_s - 1e-6
 
 
 def test_enough_images_are_measured_once_and_remembered(bundle, photos, cache):

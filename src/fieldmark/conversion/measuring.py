@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
 from fieldmark.conversion.exported import Cost
-from fieldmark.inference.autotuning import steady_rate
+from fieldmark.inference.autotuning import answers_to, burst_rate
 from fieldmark.inference.bench import latency, sample_of
 from fieldmark.inference.classifier import Classifier
 from fieldmark.inference.fresh_process import predict_afresh
@@ -21,7 +22,7 @@ def cost(alone: Classifier, many: Classifier, files: Sequence[Path], images: Ite
     sample = sample_of(images, alone)
     single = latency(alone, list(sample.values()), seconds=SECONDS)
     wave = many.execution.workers * many.execution.batch
-    rate, _ = steady_rate(many.predict_many(cycle(sample)), wave, SECONDS)
+    rate, _ = burst_rate(partial(answers_to, many, sample), wave, SECONDS)
     peak = predict_afresh(alone.bundle.path, list(islice(cycle(sample), FOLDER_IMAGES))).peak_mb if light else None
     return Cost(
         size_bytes=sum(file.stat().st_size for file in files),

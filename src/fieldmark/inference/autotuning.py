@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from fieldmark.cores import available_cores, processor_model
 from fieldmark.data.geometry import Geometry
 from fieldmark.data.loading import load_file
 from fieldmark.data.picture import Unreadable
-from fieldmark.inference.classifier import ready
+from fieldmark.inference.classifier import Classifier, ready
 from fieldmark.inference.execution import Execution, candidates, for_many
 from fieldmark.inference.remembering import Circumstances, Measured, recall, remember
 from fieldmark.inference.runners import DEFAULT_RUNNER, RUNNERS
@@ -85,29 +86,41 @@ def fastest_first(measured: Iterator[Measured]) -> tuple[Measured, ...]:
 def measure(bundle: Bundle, executions: Sequence[Execution], sample: Sequence[Path]) -> Iterator[Measured]:
     """Each execution's images per second, from the files of `sample`, over and over, to answers."""
     for execution in executions:
-        answers = ready(bundle, execution).predict_many(cycle(sample))
+        answers = partial(answers_to, ready(bundle, execution), sample)
         yield Measured(
-            execution=execution, images_per_s=steady_rate(answers, execution.workers * execution.batch, SLICE_S)[0]
+            execution=execution, images_per_s=burst_rate(answers, execution.workers * execution.batch, SLICE_S)[0]
         )
 
 
-def steady_rate(
-    results: Generator[object], wave: int, slice_s: float, *, clock: Callable[[], float] = time.perf_counter
-) -> tuple[float, int]:
-    """(results per second, how many were counted) of work that threads do ahead, without end; it is then closed.
+def answers_to(classifier: Classifier, sample: Collection[Path], count: int) -> Iterable[object]:
+    """Answers to `count` of the files, which begin anew where they end."""
+    return classifier.predict_many([*islice(cycle(sample), count)])
 
-    The first `wave` warms up and is not counted: so as much is under way when the count begins as when it ends. At
-    least a wave is counted, and so many that `slice_s` is over.
+
+def burst_rate(
+    work: Callable[[int], Iterable[object]],
+    wave: int,
+    slice_s: float,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[float, int]:
+    """(results per second, how many were counted) of work(n), which gives n results that threads may do ahead.
+
+    A `wave` warms up and is not counted. Then n doubles, from a wave on, until n results take `slice_s`, and these
+    count, from the first's beginning to the last's end. In the middle of endless work a ResNet-50 was told to answer
+    383 images a second, and 192 it was: threads do not finish in turn, and what one had ready was found at once.
     """
-    with closing(results):
-        for _ in islice(results, wave):
-            pass
-        counted, began = 0, clock()
-        took = 0.0
-        while took < slice_s or not counted:
-            counted += sum(1 for _ in islice(results, wave))
-            took = clock() - began
-    return counted / max(took, 1e-9), counted
+    count = wave
+    _seconds(work(count), clock)
+    while (took := _seconds(work(count), clock)) < slice_s:
+        count *= 2
+    return count / max(took, 1e-9), count
+
+
+def _seconds(results: Iterable[object], clock: Callable[[], float]) -> float:
+    began = clock()
+    deque(results, maxlen=0)
+    return clock() - began
 
 
 def _readable(first: Sequence[Path], geometry: Geometry) -> list[Path]:

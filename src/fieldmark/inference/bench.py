@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from itertools import cycle, islice, repeat
 from pathlib import Path
@@ -19,7 +18,7 @@ from fieldmark.data.loading import load_bytes, read_bytes
 from fieldmark.data.overlapping import in_order
 from fieldmark.data.picture import Limits, Unreadable
 from fieldmark.errors import DataError
-from fieldmark.inference.autotuning import steady_rate
+from fieldmark.inference.autotuning import answers_to, burst_rate
 from fieldmark.inference.classifier import Classifier
 from fieldmark.inference.timing import WARM_UP
 
@@ -27,7 +26,7 @@ ROUNDS, FEWEST_ROUNDS = 5, 3
 _SAMPLE, _SAMPLE_BYTES = 64, 128 * 2**20
 _FEWEST_TIMED = 10
 _LIMITS = Limits()
-_Stage = Callable[[], Generator[object]]
+_Stage = Callable[[int], Iterable[object]]
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +98,7 @@ def rates(classifier: Classifier, sample: dict[Path, bytes], *, seconds: float) 
         if done >= FEWEST_ROUNDS and time.perf_counter() - began > seconds:
             break
         for name, stage in stages.items():
-            found[name].append(steady_rate(stage(), wave, seconds / ROUNDS / len(stages) / 2)[0])
+            found[name].append(burst_rate(stage, wave, seconds / ROUNDS / len(stages) / 2)[0])
     return Rates(**{name: spread(figures) for name, figures in found.items()})
 
 
@@ -109,29 +108,28 @@ def _stages(classifier: Classifier, sample: dict[Path, bytes]) -> dict[str, _Sta
     pixels = [load_bytes(one, geometry) for one in islice(cycle(encoded), batch)]
     stacked = np.stack([one for one in pixels if not isinstance(one, Unreadable)])
 
-    def each(work: Callable[[bytes], object]) -> Generator[object]:
-        return _overlapped(classifier, lambda chunk: [work(one) for one in chunk], _chunks(encoded, batch))
+    def each(work: Callable[[bytes], object], count: int) -> Iterable[object]:
+        images = [*islice(cycle(encoded), count)]
+        chunks = [images[start : start + batch] for start in range(0, count, batch)]
+        return _overlapped(classifier, lambda chunk: [work(one) for one in chunk], chunks)
+
+    def runs(count: int) -> Iterable[object]:
+        return _overlapped(classifier, lambda pixels: classifier.run(pixels)[1], repeat(stacked, count // batch))
 
     return {
-        "decode": lambda: each(partial(decode_image, limits=_LIMITS, scale_to_px=scale_to_px(geometry))),
-        "decode_and_geometry": lambda: each(partial(load_bytes, geometry=geometry)),
-        "inference": lambda: _overlapped(classifier, lambda pixels: classifier.run(pixels)[1], repeat(stacked)),
-        "together": lambda: classifier.predict_many(cycle(sample)),
+        "decode": partial(each, partial(decode_image, limits=_LIMITS, scale_to_px=scale_to_px(geometry))),
+        "decode_and_geometry": partial(each, partial(load_bytes, geometry=geometry)),
+        "inference": runs,
+        "together": partial(answers_to, classifier, sample),
     }
 
 
 def _overlapped(
-    classifier: Classifier, work: Callable[[Any], Iterable[object]], chunks: Iterator[Any]
+    classifier: Classifier, work: Callable[[Any], Iterable[object]], chunks: Iterable[Any]
 ) -> Generator[object]:
     workers = classifier.execution.workers
-    with closing(in_order(work, chunks, threads=workers, ahead=2 * workers)) as done:
-        for results in done:
-            yield from results
-
-
-def _chunks(items: Sequence[bytes], size: int) -> Iterator[list[bytes]]:
-    again = cycle(items)
-    return iter(lambda: list(islice(again, size)), [])
+    for results in in_order(work, chunks, threads=workers, ahead=2 * workers):
+        yield from results
 
 
 def latency(classifier: Classifier, sample: Sequence[bytes], *, seconds: float) -> Latency:
