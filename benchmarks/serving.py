@@ -19,8 +19,10 @@ import base64
 import contextlib
 import itertools
 import json
+import os
 import re
 import resource
+import signal
 import socket
 import statistics
 import subprocess
@@ -157,6 +159,7 @@ def litserve(bundle: str, workers: int) -> Iterator[int]:
         [sys.executable, str(script), bundle, str(port), str(workers)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         for _ in range(600):
@@ -166,7 +169,7 @@ def litserve(bundle: str, workers: int) -> Iterator[int]:
             time.sleep(0.1)
         yield port
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGKILL)  # asked to end, it leaves its workers behind
         process.wait()
 
 

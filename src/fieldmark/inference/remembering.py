@@ -12,7 +12,7 @@ from fieldmark.data.writing import writing_whole
 from fieldmark.errors import OutputError
 from fieldmark.inference.execution import Execution
 
-KIND = "executions"
+KIND = "execution-rates"  # of whole work; what older ones kept in "executions" was up to twofold wrong
 _MAX_BYTES = 2**20
 
 

@@ -97,7 +97,7 @@ class Question(BaseModel):
 
 
 def router(service: Service) -> APIRouter:
-    """The one route, on `service`."""
+    """The one route, on `service`: it describes what `short_way` answers, and refuses what is not in order."""
     routes = APIRouter()
 
     @routes.post(
