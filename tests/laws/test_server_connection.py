@@ -18,8 +18,10 @@ WITH_A_BODY = WHOLE.replace(b"Host: x", b"Host: x\r\nConnection: close\r\nConten
 
 
 async def _hello(scope, receive, send):
-    """Answers whatever is asked, without reading a body."""
+    """Answers whatever is asked, without reading a body; PUT once a body has come, the head before it."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    if scope["method"] == "PUT":
+        await receive()
     await send({"type": "http.response.body", "body": b"hello"})
 
 
@@ -83,6 +85,21 @@ def test_who_is_answered_early_and_never_ends_is_left(address):
         connection.sendall(WITH_A_BODY)
         for _ in range(1_000_000):
             connection.sendall(bytes(100_000))
+
+
+def test_an_answer_comes_in_one_piece(address):
+    with socket.create_connection(address, timeout=60) as connection:
+        for _ in range(3):
+            connection.sendall(WHOLE)
+            assert connection.recv(1000).endswith(b"\r\n\r\nhello")
+
+
+def test_a_head_whose_body_is_not_there_yet_goes_ahead(address):
+    with socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+        assert connection.recv(1000).endswith(b"\r\n\r\n")
+        connection.sendall(b"x")
+        assert connection.recv(1000) == b"hello"
 
 
 def test_a_usual_request_is_answered(address):

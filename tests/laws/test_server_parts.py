@@ -89,15 +89,32 @@ def test_what_nobody_waits_for_is_not_worked_on_and_what_is_put_back_comes_first
 def test_whoever_gives_up_leaves_the_queue():
     async def run():
         dispatch = Dispatch(Limits(answer_s=0.001))  # without workers: everybody waits
+        gone = asyncio.get_running_loop().create_future()
         with pytest.raises(RequestError, match="no answer within") as refused:
-            await dispatch.answers("m/1", [b"one", b"two"], raw=False)
+            await dispatch.answers("m/1", [b"one", b"two"], raw=False, gone=gone)
         assert (refused.value.status, len(dispatch.queue)) == (503, 0)
-        staying, going = (asyncio.create_task(dispatch.answers("m/1", [b"x"], raw=False)) for _ in range(2))
+        staying, going = (
+            asyncio.create_task(dispatch.answers("m/1", [b"x"], raw=False, gone=gone)) for _ in range(2)
+        )
         await asyncio.sleep(0)
         going.cancel()
         await asyncio.gather(going, return_exceptions=True)
         assert len(dispatch.queue) == 1
         await asyncio.gather(staying, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_whose_client_went_away_leaves_the_queue():
+    async def run():
+        dispatch, gone = Dispatch(Limits()), asyncio.get_running_loop().create_future()
+        waiting = asyncio.create_task(dispatch.answers("m/1", [b"one", b"two"], raw=False, gone=gone))
+        await asyncio.sleep(0)
+        assert len(dispatch.queue) == 2
+        gone.set_result(None)
+        with pytest.raises(RequestError, match="went away"):
+            await waiting
+        assert len(dispatch.queue) == 0
 
     asyncio.run(run())
 

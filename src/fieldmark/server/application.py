@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 
 from fieldmark.server import open_inference, operations, predicting
 from fieldmark.server.operations import OPERATE
@@ -38,7 +39,6 @@ def application(service: Service) -> Watch:
     )
     for routes in (predicting, open_inference, operations):
         app.include_router(routes.router(service))
-    app.add_middleware(ShortWay, service=service)
     _describe_keys(app, service)
 
     @app.exception_handler(RequestError)
@@ -58,15 +58,16 @@ def application(service: Service) -> Watch:
         response.headers.update(error.headers or {})  # 405 has to say how the route is asked
         return response
 
-    @app.exception_handler(Exception)
-    async def ours(request: Request, _: Exception) -> Response:
-        # The traceback goes to the log, where uvicorn writes it; the client learns nothing of the inside.
-        refusal = RequestError(
-            "this is a fault of the server", where="server", do="report it with the request's id", status=500
-        )
-        return told(refusal, request.url.path)
+    app.add_exception_handler(Exception, _ours)
+    return Watch(ServerErrorMiddleware(ShortWay(app, service), handler=_ours), service)
 
-    return Watch(app, service)
+
+async def _ours(request: Request, _: Exception) -> Response:
+    # The traceback goes to the log, where uvicorn writes it; the client learns nothing of the inside.
+    refusal = RequestError(
+        "this is a fault of the server", where="server", do="report it with the request's id", status=500
+    )
+    return told(refusal, request.url.path)
 
 
 def _describe_keys(app: FastAPI, service: Service) -> None:

@@ -1,5 +1,6 @@
-"""A client's connection, where uvicorn leaves it open or closes it too soon: the time and the size of a request's
-head are bounded, and a request that is answered before its end is heard out."""
+"""A client's connection, where uvicorn leaves it open, closes it too soon or wakes the client too often: the time and
+the size of a request's head are bounded, a request that is answered before its end is heard out, and an answer is
+sent in one piece."""
 
 from __future__ import annotations
 
@@ -12,10 +13,15 @@ from fieldmark.server.limits import Limits
 
 
 class _Lingering:
-    """A transport that, closed amid a request's body, says its own end, and waits so long for the client's."""
+    """A transport that, closed amid a request's body, says its own end, and waits so long for the client's.
+
+    An answer's head is kept until its body comes, or the loop turns: sent alone, it would wake the client, on the
+    core that is to make the body, and for nothing.
+    """
 
     def __init__(self, transport: asyncio.Transport, linger_s: float) -> None:
         self._transport, self._linger_s = transport, linger_s
+        self._head = b""
         self._ending = False
         self.in_body = False
 
@@ -25,8 +31,22 @@ class _Lingering:
     def is_closing(self) -> bool:
         return self._ending or self._transport.is_closing()
 
+    def write(self, data: bytes) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines((head, data))
+            return
+        self._head = data
+        asyncio.get_running_loop().call_soon(self._send_head)
+
+    def _send_head(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
     def close(self) -> None:
         """A second call closes at once."""
+        self._send_head()
         if not self.in_body or self.is_closing():
             self._transport.close()
             return

@@ -13,7 +13,7 @@ from fieldmark.server.batching import BatchTimes
 from fieldmark.server.limits import Limits
 from fieldmark.server.messages import Answered, Batch, Load, Row
 from fieldmark.server.models import Served
-from fieldmark.server.refusals import not_now
+from fieldmark.server.refusals import not_now, went_away
 from fieldmark.server.waiting import Answer, Image, Queue
 from fieldmark.server.workers import Worker
 
@@ -46,21 +46,31 @@ class Dispatch:
     def at_work(self) -> int:
         return sum(worker.at_work for worker in self.current.workers) if self.current else 0
 
-    async def answers(self, key: str, encoded: Sequence[bytes], *, raw: bool) -> list[Answer]:
-        """An answer for each image, in order. RequestError (503) where too many wait, or none came in time."""
+    async def answers(
+        self, key: str, encoded: Sequence[bytes], *, raw: bool, gone: asyncio.Future[None]
+    ) -> list[Answer]:
+        """An answer for each image, in order. RequestError where too many wait or none came in time (503), or whoever
+        asked went away, which is when `gone` is done."""
         loop, since = asyncio.get_running_loop(), time.monotonic()
         images = [Image(key=key, encoded=each, raw=raw, answer=loop.create_future(), since=since) for each in encoded]
+
+        def left(_: asyncio.Future[None]) -> None:
+            if waiting := next((image.answer for image in images if not image.answer.done()), None):
+                waiting.set_exception(went_away())
+
         self.queue.add(images, at_work=self.at_work)
+        gone.add_done_callback(left)
         self.give()
         try:
             async with asyncio.timeout(self._limits.answer_s):
-                return list(await asyncio.gather(*(image.answer for image in images)))
+                return [await image.answer for image in images]  # in turn: the first that is not done is waited for
         except TimeoutError:
             raise not_now(f"no answer within {self._limits.answer_s:g} s") from None
         finally:
+            gone.remove_done_callback(left)
             for image in images:
                 image.answer.cancel()
-            if any(image.answer.cancelled() for image in images):  # nobody waits any more
+            if gone.done() or any(image.answer.cancelled() for image in images):  # nobody waits any more
                 self.queue.forget_unwanted()
 
     def give(self) -> None:

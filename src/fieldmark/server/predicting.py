@@ -87,7 +87,7 @@ _ASKED = {
 }
 
 
-class Question(BaseModel):
+class Question(BaseModel, frozen=True):
     """The query: what is asked of the images in the body."""
 
     model: Annotated[str | None, Field(description="Which model; needed where there are several.")] = None

@@ -13,7 +13,7 @@ from fieldmark.server.keys import Gate
 from fieldmark.server.limits import Limits
 from fieldmark.server.metrics import Metrics
 from fieldmark.server.models import Served, Source, resolve
-from fieldmark.server.refusals import not_now, went_away
+from fieldmark.server.refusals import not_now
 from fieldmark.server.request_log import RequestLog
 from fieldmark.server.waiting import Answer
 
@@ -55,16 +55,11 @@ class Service:
 
         Raises RequestError where there is none in time, or the client goes away.
         """
-        asking = asyncio.create_task(self.fleet.dispatch.answers(served.source.key, images, raw=raw))
-        going = asyncio.create_task(_gone(request))
+        gone = asyncio.create_task(_gone(request))
         try:
-            await asyncio.wait((asking, going), return_when=asyncio.FIRST_COMPLETED)
-            if not asking.done():
-                raise went_away()
-            answers = asking.result()
+            answers = await self.fleet.dispatch.answers(served.source.key, images, raw=raw, gone=gone)
         finally:
-            asking.cancel()
-            going.cancel()
+            gone.cancel()
         self.metrics.answered(answers)
         if self.request_log is not None:
             self.request_log.add(request.state.id, request.state.key, images, answers)

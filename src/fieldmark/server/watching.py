@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fieldmark.server.logs import log
+from fieldmark.server.metrics import labelled
 from fieldmark.server.refusals import RequestError
 from fieldmark.server.service import Service
 
@@ -62,8 +63,8 @@ class Watch:
     def _record(self, scope: Scope, status: int, took_s: float) -> None:
         # The route's pattern and never the path: what clients make up must not become labels.
         route = getattr(scope.get("route"), "path", "none")
-        self._service.metrics.requests.labels(route, str(status)).inc()
-        self._service.metrics.request_seconds.labels(route).observe(took_s)
+        labelled(self._service.metrics.requests, route, str(status)).inc()
+        labelled(self._service.metrics.request_seconds, route).observe(took_s)
         if route in _QUIET and status < 400:
             return
         state = scope["state"]
