@@ -60,6 +60,8 @@ def bounded(limits: Limits) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, for connections that are closed where a request's head is not there within
     `limits.head_s`, or grows beyond `limits.max_header_bytes` without an end (the parser would keep all of it).
 
+    A request's `state.gone` is done once its client has closed the connection.
+
     What a client sends of a request that has been refused already is thrown away for `limits.linger_s`: if the
     connection were closed at once, the client would be told that it was reset, and often never see the refusal.
     """
@@ -70,11 +72,14 @@ def bounded(limits: Limits) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             self._lingering = _Lingering(transport, limits.linger_s)
+            self._gone: asyncio.Future[None] = self.loop.create_future()
             super().connection_made(self._lingering)  # type: ignore[arg-type]
             self._wait()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()
+            if not self._gone.done():
+                self._gone.set_result(None)
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
@@ -91,6 +96,7 @@ def bounded(limits: Limits) -> type[HttpToolsProtocol]:
         def on_message_begin(self) -> None:
             self._wait()
             super().on_message_begin()
+            self.scope["state"]["gone"] = self._gone
 
         def on_headers_complete(self) -> None:
             self._stop()

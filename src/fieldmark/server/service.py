@@ -55,18 +55,8 @@ class Service:
 
         Raises RequestError where there is none in time, or the client goes away.
         """
-        gone = asyncio.create_task(_gone(request))
-        try:
-            answers = await self.fleet.dispatch.answers(served.source.key, images, raw=raw, gone=gone)
-        finally:
-            gone.cancel()
+        answers = await self.fleet.dispatch.answers(served.source.key, images, raw=raw, gone=request.state.gone)
         self.metrics.answered(answers)
         if self.request_log is not None:
             self.request_log.add(request.state.id, request.state.key, images, answers)
         return answers
-
-
-async def _gone(request: Request) -> None:
-    """Until the client of a request, whose body was read, has closed its connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
