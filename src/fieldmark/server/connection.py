@@ -58,9 +58,8 @@ class _Lingering:
 
 def bounded(limits: Limits) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, for connections that are closed where a request's head is not there within
-    `limits.head_s`, or grows beyond `limits.max_header_bytes` without an end (the parser would keep all of it).
-
-    A request's `state.gone` is done once its client has closed the connection.
+    `limits.head_s`, or grows beyond `limits.max_header_bytes` without an end (the parser would keep all of it). A
+    request's `state.gone` is done once its client has closed the connection.
 
     What a client sends of a request that has been refused already is thrown away for `limits.linger_s`: if the
     connection were closed at once, the client would be told that it was reset, and often never see the refusal.
