@@ -17,8 +17,19 @@ WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 WITH_A_BODY = WHOLE.replace(b"Host: x", b"Host: x\r\nConnection: close\r\nContent-Length: 5000000")
 
 
+LEFT = threading.Event()
+
+
 async def _hello(scope, receive, send):
-    """Answers whatever is asked, without reading a body; PUT once a body has come, the head before it."""
+    """Answers whatever is asked, without reading a body; PUT once a body has come, the head before it. POST: never, but
+    sets LEFT when the client, having said all, is gone."""
+    if scope["method"] == "POST":
+        while (await receive())["more_body"]:
+            pass
+        async with asyncio.timeout(5):
+            await scope["state"]["gone"]
+        LEFT.set()
+        return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
     if scope["method"] == "PUT":
         await receive()
@@ -100,6 +111,14 @@ def test_a_head_whose_body_is_not_there_yet_goes_ahead(address):
         assert connection.recv(1000).endswith(b"\r\n\r\n")
         connection.sendall(b"x")
         assert connection.recv(1000) == b"hello"
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_a_client_that_leaves_after_its_body_is_known_to_be_gone(address, size):
+    LEFT.clear()  # a body of more than 64 kB stops uvicorn's reading, and with it the news of an end
+    with socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+    assert LEFT.wait(10)
 
 
 def test_a_usual_request_is_answered(address):
