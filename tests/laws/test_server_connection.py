@@ -21,8 +21,8 @@ LEFT = threading.Event()
 
 
 async def _hello(scope, receive, send):
-    """Answers whatever is asked, without reading a body; PUT once a body has come, the head before it. POST: never, but
-    sets LEFT when the client, having said all, is gone."""
+    """Answers whatever is asked, without reading a body; PUT once a body has come, the head before it. POST:
+    never, but sets LEFT when the client, having said all, is gone."""
     if scope["method"] == "POST":
         while (await receive())["more_body"]:
             pass
